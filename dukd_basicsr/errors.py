@@ -1,0 +1,25 @@
+"""The one exception that ends a command with a sentence instead of a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class UserError(ValueError):
+    """A mistake that its user can mend: printed as one sentence a line, exit code 2, never a traceback.
+
+    Args:
+        messages (str): Each says what was found, what is allowed and what to type next.
+    """
+
+    def __init__(self, *messages: str) -> None:
+        super().__init__('\n'.join(messages))
+        self.messages: Sequence[str] = messages
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """' Did you mean "x"?' for the closest allowed name, else the list of what is allowed."""
+    allowed = sorted(allowed)
+    close = difflib.get_close_matches(str(name), allowed, n=1, cutoff=0.6)
+    return f' Did you mean "{close[0]}"?' if close else f' Allowed: {", ".join(allowed)}.'

@@ -1,0 +1,67 @@
+"""Data upcycling (DUKD section 3.2, AugKD section 3.1): new inputs for teacher and student out of a training pair.
+
+Pure functions of tensors. Both commute with cropping: a crop of the result is the result of a larger crop.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dukd_basicsr.resize import imresize
+
+
+def zoom_in(gt: Tensor, size: int, num: int = 1, generator: torch.Generator | None = None) -> Tensor:
+    """Cut LR-sized inputs out of HR patches. They have no ground truth: the teacher is their only label.
+
+    Every crop has its own position, uniform over all positions inside its patch (the authors' code draws one cell
+    of a grid for the whole batch; the paper says random crops).
+
+    Args:
+        gt (Tensor): HR patches of shape (B, C, H, W).
+        size (int): Side of a crop in pixels, at most min(H, W).
+        num (int): Crops of each sample.
+        generator (torch.Generator | None): Source of the positions; None for the default one of gt's device.
+
+    Returns:
+        Tensor: (B * num, C, size, size); sample b's crops stand at b * num ... b * num + num - 1.
+
+    Raises:
+        ValueError: The crop is larger than the patch, or size or num is below 1.
+    """
+    batch, _, height, width = gt.shape
+    if not 1 <= size <= min(height, width):
+        raise ValueError(
+            f'zoom_in needs 1 <= size <= {min(height, width)} for patches of {height}x{width}, got {size}.'
+        )
+    if num < 1:
+        raise ValueError(f'zoom_in needs num >= 1, got {num}.')
+    device = gt.device if generator is None else generator.device
+    top = torch.randint(height - size + 1, (batch * num,), generator=generator, device=device).to(gt.device)
+    left = torch.randint(width - size + 1, (batch * num,), generator=generator, device=device).to(gt.device)
+    sample = torch.arange(batch, device=gt.device).repeat_interleave(num)
+    windows = gt.unfold(2, size, 1).unfold(3, size, 1)  # a view: (B, C, top, left, size, size)
+    return windows[sample, :, top, left]
+
+
+def zoom_out(lq: Tensor, scale: int) -> Tensor:
+    """Shrink LR patches once more by the scale: inputs whose ground truth is the LR patch itself.
+
+    MATLAB's antialiased bicubic, the degradation that made the LR patch; like it in floating point, without
+    rounding or clamping.
+
+    Args:
+        lq (Tensor): LR patches of shape (B, C, H, W), float32 or float64.
+        scale (int): The super-resolution scale; H and W must be multiples of it, or the student's output of the
+            result would not have the size of `lq`.
+
+    Returns:
+        Tensor: (B, C, H / scale, W / scale).
+
+    Raises:
+        ValueError: H or W is not a multiple of the scale.
+    """
+    height, width = lq.shape[-2:]
+    if height % scale or width % scale:
+        raise ValueError(f'zoom_out by {scale} needs sides that are multiples of {scale}, got {height}x{width}.')
+    return imresize(lq, 1 / scale)

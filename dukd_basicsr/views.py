@@ -1,0 +1,71 @@
+"""Views: the inputs of one step, batched by size so that each network sees each size once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dukd_basicsr.consistency import InvertibleTransform
+
+
+@dataclass(frozen=True)
+class View:
+    """One input that the student is trained on."""
+
+    lq: Tensor
+    """Clean input, (B, C, H, W) in [0, 1]; B may differ between views."""
+    gt: Tensor | None = None
+    """Ground truth, (B, C, s * H, s * W), where there is one."""
+    label: Tensor | None = None
+    """The teacher's answer to `lq`, same shape as `gt`, where it is known already."""
+    ask_teacher: bool = True
+    """Whether a term needs the label: the teacher is not run on a view without."""
+    transform: InvertibleTransform | None = None
+    """F of the student's input; the teacher always sees the clean one."""
+
+
+def forward_by_size(net: Callable[[Tensor], Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """One pass of `net` for each spatial size among the inputs, instead of one for each input.
+
+    Args:
+        net (Callable): Maps (B, C, H, W) to (B, ...), sample by sample.
+        inputs (Mapping[str, Tensor]): Tensors of shape (B_i, C, H_i, W_i) by name.
+
+    Returns:
+        dict[str, Tensor]: net's output for each input.
+    """
+    outputs = {}
+    for size in dict.fromkeys(x.shape[-2:] for x in inputs.values()):  # in order of appearance, so always the same
+        names = [name for name, x in inputs.items() if x.shape[-2:] == size]
+        parts = [inputs[name] for name in names]
+        together = net(torch.cat(parts) if len(parts) > 1 else parts[0])
+        outputs.update(zip(names, together.split([part.shape[0] for part in parts]), strict=True))
+    return outputs
+
+
+def teacher_labels(teacher: Callable[[Tensor], Tensor], views: Mapping[str, View]) -> dict[str, Tensor]:
+    """The teacher's label of each view that has a term for it.
+
+    Args:
+        teacher (Callable): Called on clean inputs, outside autograd, and only where a label is needed and unknown.
+        views (Mapping[str, View]): The views of the step by name.
+
+    Returns:
+        dict[str, Tensor]: Label by the name of the view; views that need none are left out.
+    """
+    known = {name: view.label for name, view in views.items() if view.ask_teacher and view.label is not None}
+    unknown = {name: view.lq for name, view in views.items() if view.ask_teacher and view.label is None}
+    with torch.no_grad():
+        return known | forward_by_size(teacher, unknown)
+
+
+def student_outputs(student: Callable[[Tensor], Tensor], views: Mapping[str, View]) -> dict[str, Tensor]:
+    """F^-1(S(F(u))) of each view u by name, S(u) where it has no F. Carries the student's graph."""
+    inputs = {name: view.transform(view.lq) if view.transform else view.lq for name, view in views.items()}
+    outputs = forward_by_size(student, inputs)
+    return {
+        name: view.transform.inverse(outputs[name]) if view.transform else outputs[name] for name, view in views.items()
+    }
