@@ -37,7 +37,7 @@ def forward_by_size(net: Callable[[Tensor], Tensor], inputs: Mapping[str, Tensor
     Returns:
         dict[str, Tensor]: net's output for each input.
     """
-    outputs = {}
+    outputs: dict[str, Tensor] = {}
     for size in dict.fromkeys(x.shape[-2:] for x in inputs.values()):  # in order of appearance, so always the same
         names = [name for name, x in inputs.items() if x.shape[-2:] == size]
         parts = [inputs[name] for name in names]

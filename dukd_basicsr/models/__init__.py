@@ -1,0 +1,6 @@
+"""The registered models; importing this package registers them with BasicSR."""
+
+from dukd_basicsr.models.distill_model import DistillModel
+from dukd_basicsr.models.dukd_model import DUKDModel
+
+__all__ = ['DUKDModel', 'DistillModel']

@@ -1,0 +1,138 @@
+"""Option files: read them, override them, and say everything that is wrong before anything is created.
+
+Light on purpose: neither torch nor basicsr is imported. schema.py has the keys and their documentation.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dukd_basicsr.compat.overrides import force_yml as _force
+from dukd_basicsr.errors import UserError, did_you_mean
+from dukd_basicsr.options.component_rules import check_networks
+from dukd_basicsr.options.distillation_rules import check_losses, check_patches
+from dukd_basicsr.options.files import check_files
+from dukd_basicsr.options.loader import read_section
+from dukd_basicsr.options.registered import components
+from dukd_basicsr.options.report import OptionsError, Report, show
+from dukd_basicsr.options.rules import (
+    STRICT_MODELS,
+    check_datasets,
+    check_names,
+    check_test,
+    check_training,
+    check_val,
+    read_datasets,
+)
+from dukd_basicsr.options.schema import Options
+from dukd_basicsr.options.schema_train import Consistency, DukdLoss, ZoomIn, ZoomOut
+from dukd_basicsr.options.yaml_file import load
+
+__all__ = ['DUKDOptions', 'OptionsError', 'apply_overrides', 'check', 'check_files', 'dukd_options', 'load']
+
+_MOVED = {
+    'train.noisy': "this is the authors' key; write train.dukd_opt.consistency: {prob: 0.3}, or consistency: ~.",
+    'train.dukd_opt.n_gt_sub': "this is the authors' key; write zoom_in: {num: 1}, or zoom_in: ~.",
+    'train.dukd_opt.noisy': "this is the authors' key; write consistency: {prob: 0.3}, or consistency: ~.",
+    'val.self_ensemble': 'BasicSR 1.4.2 does not read it: there is no self-ensemble; remove it.',
+}
+_MOVED_MODELS = {'DUKD': 'DUKDModel', 'BaseKD': 'DistillModel'}
+_FOLDER_SAFE = ('strict_load', 'pretrain_network', 'resume', 'param_key')
+
+
+@dataclass(frozen=True)
+class DUKDOptions:
+    """`train.dukd_opt` for the model; None is switched off."""
+
+    zoom_in: ZoomIn | None
+    zoom_out: ZoomOut | None
+    consistency: Consistency | None
+    loss: dict[str, Any]
+    """type, loss_weight, reduction and further arguments, for basicsr's build_loss."""
+
+
+def apply_overrides(opt: dict, force_yml: Sequence[str]) -> dict:
+    """A copy of the options with BasicSR's `--force_yml` applied: literal values, nothing is executed.
+
+    Args:
+        opt (dict): Options.
+        force_yml (Sequence[str]): `train:total_iter=1000` each.
+
+    Raises:
+        OptionsError: All entries that cannot be applied. A new key that nothing reads is found by `check`.
+    """
+    opt = copy.deepcopy(opt)
+    errors: list[str] = []
+    for entry in force_yml:
+        try:
+            _force(opt, [entry])
+        except UserError as error:
+            errors += error.messages
+    if errors:
+        raise OptionsError(*errors)
+    return opt
+
+
+def check(opt: dict, path: Path, is_train: bool) -> list[str]:
+    """Check keys, types, values and names without looking at any file.
+
+    Args:
+        opt (dict): Options as `load` returns them.
+        path (Path): Their file, named in every sentence.
+        is_train (bool): For `basicsr train`; else for `basicsr test`.
+
+    Returns:
+        list[str]: Warnings, one sentence each.
+
+    Raises:
+        OptionsError: Everything that is wrong.
+    """
+    model = opt.get('model_type')
+    other = isinstance(model, str) and model not in STRICT_MODELS and model in components('model')
+    report = Report(path, strict=not other, moved=_MOVED)
+    options = read_section(Options, opt, '', report)
+    _check_model(model, report)
+    _check_path_keys(opt.get('path'), report)
+    check_names(options, report)
+    datasets = read_datasets(options, is_train, report)
+    check_datasets(options, datasets, report)
+    check_networks(opt, report.strict, report)
+    check_val(options, opt, is_train, report)
+    if not is_train:
+        check_test(options, report)
+    elif not other:
+        check_training(options, report)
+        check_losses(options, opt, report)
+        check_patches(options, getattr(datasets.get('train'), 'gt_size', None), report)
+    return report.finish()
+
+
+def dukd_options(dukd_opt: Mapping[str, Any]) -> DUKDOptions:
+    """Read `train.dukd_opt`: a key left out has its default, `~` is off.
+
+    Raises:
+        OptionsError: Everything that is wrong in it.
+    """
+    report = Report(moved=_MOVED)
+    section = read_section(DukdLoss, dukd_opt, 'train.dukd_opt', report)
+    report.finish()
+    loss = {name: value for name, value in dukd_opt.items() if name not in ('zoom_in', 'zoom_out', 'consistency')}
+    return DUKDOptions(section.zoom_in, section.zoom_out, section.consistency, loss)
+
+
+def _check_model(model: Any, report: Report) -> None:  # noqa: ANN401
+    if isinstance(model, str) and model not in components('model'):
+        ours = _MOVED_MODELS.get(model)
+        hint = f' Did you mean "{ours}"?' if ours else did_you_mean(model, components('model'))
+        report.error('model_type', f'{show(model)} is not registered.{hint}')
+
+
+def _check_path_keys(paths: Any, report: Report) -> None:  # noqa: ANN401
+    """BasicSR makes a folder of every other value (basicsr/utils/misc.py:45-49), for every model."""
+    for name in paths if isinstance(paths, Mapping) else ():
+        if not any(part in str(name) for part in _FOLDER_SAFE):
+            report.error(f'path.{name}', 'unknown key; BasicSR would make a folder of its value.')

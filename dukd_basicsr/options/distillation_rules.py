@@ -1,0 +1,102 @@
+"""Which losses and networks each model needs, and sizes that the upcycled inputs need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dukd_basicsr.options.component_rules import check_component, network_argument
+from dukd_basicsr.options.registered import components
+from dukd_basicsr.options.report import Report
+from dukd_basicsr.options.schema import Options
+
+_LOSSES = ('pixel_opt', 'kd_opt', 'dukd_opt', 'perceptual_opt')
+_DUKD_KEYS = ('zoom_in', 'zoom_out', 'consistency')
+
+
+def check_losses(o: Options, raw: Mapping[str, Any], report: Report) -> None:
+    """Every loss registered, with known arguments; those of the model there, others not."""
+    train = raw.get('train')
+    if o.train is None or not isinstance(train, Mapping):
+        return
+    for name in _LOSSES:
+        if isinstance(train.get(name), Mapping):
+            known = _DUKD_KEYS if name == 'dukd_opt' else ()
+            check_component('loss', train[name], f'train.{name}', report, known=known)
+    rules = {'SRModel': _check_sr, 'DistillModel': _check_distill, 'DUKDModel': _check_dukd}
+    if o.model_type in rules:
+        rules[o.model_type](o, train, report)
+
+
+def _check_sr(o: Options, train: Mapping[str, Any], report: Report) -> None:
+    for key, value in (('network_t', o.network_t), ('train.kd_opt', train.get('kd_opt'))):
+        if value is not None:
+            report.error(key, 'SRModel has no teacher; write model_type: DistillModel.')
+    if train.get('dukd_opt') is not None:
+        report.error('train.dukd_opt', 'SRModel has no teacher; write model_type: DUKDModel.')
+    if not (train.get('pixel_opt') or train.get('perceptual_opt')):
+        report.error('train.pixel_opt', 'missing key: SRModel needs this loss (or perceptual_opt).')
+
+
+def _check_distill(o: Options, train: Mapping[str, Any], report: Report) -> None:
+    _check_teacher(o, train, report)
+    if train.get('dukd_opt') is not None:
+        report.error('train.dukd_opt', 'DistillModel does not read it; write model_type: DUKDModel.')
+    elif not train.get('kd_opt'):
+        report.error('train.kd_opt', 'missing key: DistillModel needs this loss; without teacher: model_type: SRModel.')
+
+
+def _check_dukd(o: Options, train: Mapping[str, Any], report: Report) -> None:
+    _check_teacher(o, train, report)
+    if not train.get('dukd_opt'):
+        report.error('train.dukd_opt', 'missing key: DUKDModel needs this loss; without it: model_type: DistillModel.')
+    elif o.train and o.train.dukd_opt and not (o.train.dukd_opt.zoom_in or o.train.dukd_opt.zoom_out):
+        report.error('train.dukd_opt.zoom_in', 'zoom_in and zoom_out are both ~, which leaves nothing; leave one out '
+                     'for its default, or write model_type: DistillModel.')  # fmt: skip
+
+
+def _check_teacher(o: Options, train: Mapping[str, Any], report: Report) -> None:
+    if o.network_t is None:
+        report.error('network_t', f'missing key: {o.model_type} needs a teacher, e.g. {{type: EDSR, ...}}.')
+    if o.path and o.path.pretrain_network_t is None:
+        report.error('path.pretrain_network_t', f"missing key: {o.model_type} needs the teacher's weights.")
+    if train.get('perceptual_opt') is not None:
+        report.error('train.perceptual_opt', f'{o.model_type} does not read it; only SRModel does.')
+
+
+def check_patches(o: Options, gt_size: int | None, report: Report) -> None:
+    """Patches that shrink to whole pixels, and to whole windows of networks with windows.
+
+    Args:
+        o (Options): The typed options, of a training run.
+        gt_size (int | None): `datasets.train.gt_size`.
+        report (Report): Collects the errors.
+    """
+    if not gt_size or not o.scale or gt_size % o.scale:
+        return
+    lq = gt_size // o.scale
+    zoom_out = bool(o.model_type == 'DUKDModel' and o.train and o.train.dukd_opt and o.train.dukd_opt.zoom_out)
+    if zoom_out and lq % o.scale:
+        report.error('train.dukd_opt.zoom_out', f'an LR patch of {lq} (gt_size: {gt_size}) does not shrink by scale: '
+                     f'{o.scale}; {_sizes(o.scale**2)}, or zoom_out: ~.')  # fmt: skip
+        return
+    for key, network in (('network_g', o.network_g), ('network_t', o.network_t)):
+        window = _window(network)
+        if window and lq % window:
+            report.error(f'{key}.window_size', f'an LR patch of {lq} (gt_size: {gt_size}) is not a multiple of the '
+                         f'window {window}; {_sizes(o.scale * window)}.')  # fmt: skip
+        elif window and zoom_out and lq // o.scale % window:
+            report.error('train.dukd_opt.zoom_out', f'its input of {lq // o.scale} (gt_size: {gt_size}) is not a '
+                         f'multiple of the window {window} of {key}; {_sizes(o.scale**2 * window)}, '
+                         'or zoom_out: ~.')  # fmt: skip
+
+
+def _sizes(multiple: int) -> str:
+    return f'write gt_size: {multiple} or a multiple of it'
+
+
+def _window(network: Mapping[str, Any] | None) -> int | None:
+    name = network.get('type') if network else None
+    component = components('arch').get(name) if isinstance(name, str) else None
+    argument = network_argument(component, network or {}, ['window_size']) if component else None
+    return argument[1] if argument and isinstance(argument[1], int) and argument[1] > 0 else None

@@ -1,0 +1,129 @@
+"""Everything an options file points at: is it there, does it fit, and which command makes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dukd_basicsr.errors import did_you_mean
+from dukd_basicsr.options.lmdb_rules import check_batch, check_lmdb_pair
+from dukd_basicsr.options.report import Report
+
+_IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
+_BENCHMARKS = ('Set5', 'Set14', 'B100', 'BSD100', 'BSDS100', 'Urban100', 'Manga109')
+_ZOO = "BasicSR's model zoo (docs/ModelZoo.md of github.com/XPixelGroup/BasicSR)"
+
+
+def check_files(opt: dict, root: Path, is_train: bool) -> None:
+    """Check data, weights and training state that the options name. Reads names and sizes, no images.
+
+    Args:
+        opt (dict): Options that `options.check` has passed.
+        root (Path): What relative paths start from, usually the current directory.
+        is_train (bool): For `basicsr train`; else for `basicsr test`, which needs no teacher and no state.
+
+    Raises:
+        OptionsError: Everything that is missing or does not fit, with the command or download that mends it.
+    """
+    report = Report()
+    for name, dataset in opt['datasets'].items():
+        if dataset.get('type') == 'PairedImageDataset':
+            _check_dataset(f'datasets.{name}', name == 'train', dataset, opt, root, report)
+    paths = opt.get('path') or {}
+    keys = ['pretrain_network_g', *(['pretrain_network_t', 'resume_state'] if is_train else [])]
+    for key in keys:
+        value = paths.get(key)
+        if isinstance(value, str) and not (root / Path(value).expanduser()).is_file():
+            report.error(f'path.{key}', _missing_file(value, root))
+    report.finish()
+
+
+def _check_dataset(
+    key: str, is_train: bool, dataset: Mapping[str, Any], opt: Mapping[str, Any], root: Path, report: Report
+) -> None:
+    roots = {name: dataset[name] for name in ('dataroot_gt', 'dataroot_lq')}
+    folders = {name: root / Path(value).expanduser() for name, value in roots.items()}
+    absent = [name for name, folder in folders.items() if not folder.is_dir()]
+    if absent:
+        names = ' and '.join(str(roots[name]) for name in absent)
+        command = _how_to_prepare(roots[absent[0]], opt.get('scale'))
+        report.error(f'{key}.{absent[0]}', f'there is no {names}; {command}.')
+        return
+    lq, gt = folders['dataroot_lq'], folders['dataroot_gt']
+    if dataset['io_backend']['type'] == 'lmdb':
+        check_lmdb_pair(key, lq, gt, _needs(dataset, opt) if is_train else {}, opt.get('scale') or 1, report)
+    elif dataset.get('meta_info_file') is not None:
+        if not (root / Path(dataset['meta_info_file']).expanduser()).is_file():
+            report.error(f'{key}.meta_info_file', f'there is no file {dataset["meta_info_file"]}; write ~ to use all '
+                         'images of the folders.')  # fmt: skip
+    elif dataset['io_backend']['type'] == 'disk':
+        number = _check_folders(key, lq, gt, dataset.get('filename_tmpl', '{}'), report)
+        if is_train and number:
+            check_batch(key, number, _needs(dataset, opt), report)
+
+
+def _needs(dataset: Mapping[str, Any], opt: Mapping[str, Any]) -> dict[str, float]:
+    """What the training images must allow: a patch, and one full batch (BasicSR trains 0 iterations without it)."""
+    gpus = opt.get('num_gpu')
+    gpus = gpus if isinstance(gpus, int) and gpus > 1 else 1
+    return {
+        'gt_size': dataset['gt_size'],
+        'batch': dataset['batch_size_per_gpu'] * gpus,
+        'ratio': dataset.get('dataset_enlarge_ratio', 1),
+    }
+
+
+def _check_folders(key: str, lq: Path, gt: Path, template: str, report: Report) -> int:
+    """Images of the two folders by name; the number of HR images."""
+    found = {folder: {file.name for file in folder.iterdir() if _is_image(file)} for folder in (lq, gt)}
+    for name, folder in (('dataroot_gt', gt), ('dataroot_lq', lq)):
+        if not found[folder]:
+            report.error(f'{key}.{name}', f'there are no images in {folder}.')
+            return 0
+    pairs = {f'{template.replace("{}", Path(name).stem)}{Path(name).suffix}' for name in found[gt]}
+    wrong = sorted(pairs - found[lq])
+    if wrong:
+        report.error(f'{key}.dataroot_lq', f'{lq} has no {wrong[0]}, the LR image that filename_tmpl: '
+                     f"'{template}' gives for one of {gt} ({len(wrong)} are missing).")  # fmt: skip
+    elif len(found[lq]) != len(found[gt]):
+        report.error(f'{key}.dataroot_lq', f'{lq} has {len(found[lq])} images, but {gt} has {len(found[gt])}; '
+                     'remove those without pair.')  # fmt: skip
+    return len(found[gt])
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in _IMAGES and not file.name.startswith('.')
+
+
+def _how_to_prepare(dataroot: str, scale: Any) -> str:  # noqa: ANN401
+    """The command that makes a data root, by its place under datasets/."""
+    parts = Path(dataroot).parts
+    name = parts[parts.index('datasets') + 1] if 'datasets' in parts[:-1] else Path(dataroot).stem
+    if name == 'DIV2K':
+        zips = f'DIV2K_train_HR.zip and DIV2K_train_LR_bicubic_X{scale}.zip'
+        return (f'download {zips} (data.vision.ee.ethz.ch/cvl/DIV2K), unpack them in a folder DIR, and run: '
+                'basicsr prepare --preset div2k DIR')  # fmt: skip
+    if name in ('demo', 'demo_held_out'):
+        return 'it is made by: basicsr demo'
+    if name in _BENCHMARKS or re.match(r'GTmod|LRbic', Path(dataroot).name):
+        return f"with {name}'s HR images in a folder DIR, run: basicsr prepare --preset benchmark DIR --name {name}"
+    if dataroot.endswith('.lmdb'):
+        return f'with the HR images in a folder FOLDER, run: basicsr prepare FOLDER --name {name}'
+    return 'correct the path, or make it with: basicsr prepare FOLDER --name NAME'
+
+
+def _missing_file(value: str, root: Path) -> str:
+    path = Path(value)
+    folder = (root / path.expanduser()).parent
+    start = f'there is no file {value}'
+    if re.search(r'_official-[0-9a-f]{8}\.pth$', path.name):
+        return f'{start}; download {path.name} from {_ZOO} into {path.parent}.'
+    if path.name.endswith('_demo.pth'):
+        return f'{start}; it is made by: basicsr demo.'
+    if path.parent.name in ('models', 'training_states') and 'experiments' in path.parts:
+        return f'{start}; it is written by training {path.parent.parent.name} with basicsr train.'
+    names = [file.name for file in folder.iterdir() if file.suffix == path.suffix] if folder.is_dir() else []
+    hint = did_you_mean(path.name, names) if names else ''
+    return f'{start}; put it there or correct the path.{hint}'

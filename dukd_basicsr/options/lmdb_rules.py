@@ -1,0 +1,79 @@
+"""A pair of LMDBs by what their meta_info.txt says, before BasicSR opens them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from dukd_basicsr.options.report import Report
+
+Shapes = dict[str, tuple[int, int]]
+_LINE = re.compile(r'([^.\s]+)\.\S+ \((\d+),\s*(\d+)(?:,\s*\d+)?\)')
+
+
+def check_lmdb_pair(key: str, lq: Path, gt: Path, needs: Mapping[str, float], scale: int, report: Report) -> None:
+    """Check that two LMDBs are complete, pair, and suit the training.
+
+    Args:
+        key (str): Dotted key of the dataset.
+        lq (Path): LMDB of LR images.
+        gt (Path): LMDB of HR images.
+        needs (Mapping[str, float]): gt_size, batch and ratio of a training, or nothing.
+        scale (int): HR size over LR size.
+        report (Report): Collects the errors.
+    """
+    low = _read_shapes(f'{key}.dataroot_lq', lq, report)
+    high = _read_shapes(f'{key}.dataroot_gt', gt, report)
+    if not (low and high):
+        return
+    for name, here, there, other in (('dataroot_lq', low, high, gt), ('dataroot_gt', high, low, lq)):
+        lonely = sorted(there.keys() - here.keys())
+        if lonely:
+            report.error(f'{key}.{name}', f'the key {lonely[0]} of {other} is not in it ({len(lonely)} are missing); '
+                         'make both with one basicsr prepare.')  # fmt: skip
+            return
+    wrong = [name for name in sorted(high) if high[name] != tuple(side * scale for side in low[name])]
+    if wrong:
+        (h, w), (lh, lw) = high[wrong[0]], low[wrong[0]]
+        report.error(f'{key}.dataroot_lq', f'{wrong[0]} is {lh}x{lw} in it and {h}x{w} in {gt}, which is not scale: '
+                     f'{scale}; name the LMDB of that scale.')  # fmt: skip
+    elif needs:
+        _check_needs(key, high, needs, report)
+
+
+def _read_shapes(key: str, folder: Path, report: Report) -> Shapes:
+    """Keys and (height, width) of an LMDB's meta_info.txt."""
+    for name in ('data.mdb', 'meta_info.txt'):
+        if not (folder / name).is_file():
+            report.error(key, f'{folder} has no {name}; remove this incomplete LMDB and run basicsr prepare.')
+            return {}
+    shapes: Shapes = {}
+    text = (folder / 'meta_info.txt').read_text(encoding='utf-8', errors='replace')
+    for number, line in enumerate(text.splitlines(), 1):
+        match = _LINE.match(line)
+        if match is None:
+            report.error(key, f'line {number} of {folder / "meta_info.txt"} is not "name.png (height,width,3) 1"; '
+                         'remove the LMDB and run basicsr prepare.')  # fmt: skip
+            return {}
+        shapes[match[1]] = (int(match[2]), int(match[3]))
+    if not shapes:
+        report.error(key, f'{folder} has no images; remove it and run basicsr prepare.')
+    return shapes
+
+
+def _check_needs(key: str, high: Shapes, needs: Mapping[str, float], report: Report) -> None:
+    smallest = min(high, key=lambda name: min(high[name]))
+    height, width = high[smallest]
+    if needs['gt_size'] > min(height, width):
+        report.error(f'{key}.gt_size', f'{needs["gt_size"]} is larger than the smallest HR image, {smallest} with '
+                     f'{height}x{width}; write a smaller one.')  # fmt: skip
+    check_batch(key, len(high), needs, report)
+
+
+def check_batch(key: str, number: int, needs: Mapping[str, float], report: Report) -> None:
+    """Report fewer images than a batch, with which BasicSR trains no iteration and says nothing."""
+    if number * needs['ratio'] < needs['batch']:
+        ratio = -(-needs['batch'] // number)
+        report.error(f'{key}.batch_size_per_gpu', f'{number} images times dataset_enlarge_ratio: {needs["ratio"]} '
+                     f'do not fill a batch of {needs["batch"]}; write dataset_enlarge_ratio: {ratio:.0f}.')  # fmt: skip

@@ -1,0 +1,195 @@
+"""Reads plain data from YAML into dataclasses and reports every difference, each with its key."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from dukd_basicsr.errors import did_you_mean
+from dukd_basicsr.options.report import Report, join, report_text_number, show
+
+Section = TypeVar('Section')
+_NAMES: dict[Any, str] = {int: 'a whole number', float: 'a number', bool: 'true or false', str: 'text'}
+
+
+def key(
+    doc: str,
+    *,
+    default: Any = dataclasses.MISSING,  # noqa: ANN401
+    factory: Any = dataclasses.MISSING,  # noqa: ANN401
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    whole: bool = False,
+    instead: str = '',
+) -> Any:  # noqa: ANN401
+    """A field of a section, with its documentation and limits.
+
+    Args:
+        doc (str): What it is, without a full stop; also said where it is missing.
+        default (Any): Value where the key is missing; without it and `factory` the key is required.
+        factory (Any): Makes that value.
+        least (float | None): The smallest allowed number.
+        most (float | None): The largest allowed number.
+        above (float | None): Below all allowed numbers.
+        below (float | None): Above all allowed numbers.
+        whole (bool): A float must be a whole number (`!!float 5e3`).
+        instead (str): What to write, said where the type is wrong.
+    """
+    limits = {'least': least, 'most': most, 'above': above, 'below': below, 'whole': whole, 'instead': instead}
+    return dataclasses.field(default=default, default_factory=factory, metadata={'doc': doc, **limits})
+
+
+def read_section(cls: type[Section], value: Any, path: str, report: Report) -> Section:  # noqa: ANN401
+    """Read a mapping into a dataclass; what is wrong or missing is reported and None in the result.
+
+    Args:
+        cls (type): A dataclass whose fields are made by `key`; its class attribute OPEN allows other keys,
+            STRICT reports unknown and missing ones whatever the model.
+        value (Any): Plain data.
+        path (str): Dotted key of this section, '' for the whole file.
+        report (Report): Collects the errors.
+    """
+    if not isinstance(value, Mapping):
+        report.error(path, f'{show(value)} is not a section of keys.')
+        value = {}
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    strict = report.strict or getattr(cls, 'STRICT', False)
+    misspelt = _report_unknown(cls, fields, value, path, report) if strict else set()
+    hints: dict[str, Any] = _hints(cls)  # type: ignore[arg-type]
+    result: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name in value:
+            result[name] = _read(hints[name], value[name], join(path, name), field.metadata, report)
+        elif not _is_required(field):
+            continue
+        else:
+            result[name] = None
+            if strict and name not in misspelt:
+                report.error(join(path, name), f'missing key: {field.metadata["doc"]}.')
+    return cls(**result)
+
+
+def _report_unknown(
+    cls: type, fields: Mapping[str, Any], value: Mapping[Any, Any], path: str, report: Report
+) -> set[str]:
+    """Report keys that are not fields; return the fields that they probably mean."""
+    meant = set()
+    for name in value if not getattr(cls, 'OPEN', False) else ():
+        if name not in fields:
+            hint = did_you_mean(str(name), fields)
+            meant |= {field for field in fields if f'"{field}"' in hint}
+            full = join(path, name)
+            report.error(full, report.moved.get(full, f'unknown key.{hint}'))
+    return meant
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _read(hint: Any, value: Any, path: str, limits: Mapping[str, Any], report: Report) -> Any:  # noqa: ANN401
+    """One value of a declared type."""
+    variants = _variants(hint)
+    if value is None and type(None) in variants:
+        return None
+    sections = [variant for variant in variants if dataclasses.is_dataclass(variant)]
+    if sections and (isinstance(value, Mapping) or not limits.get('instead')):
+        return read_section(_choose(sections, value), value, path, report)
+    for variant in variants:
+        if _fits(variant, value):
+            return _read_fitting(variant, value, path, limits, report)
+    if not any(variant in (int, float) for variant in variants) or not report_text_number(value, path, report):
+        _report_type(variants, value, path, limits, report)
+    return None
+
+
+def _variants(hint: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+
+
+def _choose(sections: list[Any], value: Any) -> Any:  # noqa: ANN401
+    """Of several sections the one whose `type` has this value; else the last."""
+    given = value.get('type') if isinstance(value, Mapping) else None
+    for section in sections:
+        hint = _hints(section).get('type')
+        if hint is not None and _fits(hint, given):
+            return section
+    return sections[-1]
+
+
+def _fits(hint: Any, value: Any) -> bool:  # noqa: ANN401
+    """Whether the value has the declared type, apart from what is inside it."""
+    origin = typing.get_origin(hint)
+    if hint is Any:
+        return True
+    if origin is Literal:
+        return any(type(value) is type(allowed) and value == allowed for allowed in typing.get_args(hint))
+    if origin in (list, tuple):
+        return isinstance(value, list)
+    if origin is dict:
+        return isinstance(value, Mapping)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool))
+
+
+def _read_fitting(hint: Any, value: Any, path: str, limits: Mapping[str, Any], report: Report) -> Any:  # noqa: ANN401
+    """What is inside a value of the right type."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (list, tuple):
+        items = [_read(inner[0], item, f'{path}[{index}]', limits, report) for index, item in enumerate(value)]
+        return tuple(items) if origin is tuple else items
+    if origin is dict:
+        return {name: _read(inner[1], item, join(path, name), limits, report) for name, item in value.items()}
+    if hint in (int, float):
+        _check_limits(value, path, limits, report)
+    return value
+
+
+def _check_limits(value: float, path: str, limits: Mapping[str, Any], report: Report) -> None:
+    least, most, above, below = (limits.get(name) for name in ('least', 'most', 'above', 'below'))
+    if not math.isfinite(value):
+        report.error(path, f'{value} is not a finite number.')
+    elif limits.get('whole') and value != int(value):
+        report.error(path, f'{value} is not a whole number.')
+    elif least is not None and value < least:
+        report.error(path, f'{value} is too small; the least is {least}.')
+    elif most is not None and value > most:
+        report.error(path, f'{value} is too large; the most is {most}.')
+    elif above is not None and value <= above:
+        report.error(path, f'{value} is too small; it must be above {above}.')
+    elif below is not None and value >= below:
+        report.error(path, f'{value} is too large; it must be below {below}.')
+
+
+def _report_type(variants: tuple[Any, ...], value: Any, path: str, limits: Mapping[str, Any], report: Report) -> None:  # noqa: ANN401
+    if limits.get('instead'):
+        report.error(path, f'{show(value)} is not possible; {limits["instead"]}.')
+    elif len(variants) == 1 and typing.get_origin(variants[0]) is Literal:
+        hint = did_you_mean(str(value), map(str, typing.get_args(variants[0])))
+        report.error(path, f'{show(value)} is unknown.{hint}')
+    else:
+        report.error(path, f'{show(value)} is not {" or ".join(map(_describe, variants))}.')
+
+
+def _describe(hint: Any) -> str:  # noqa: ANN401
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if hint is type(None):
+        return '~'
+    if origin is Literal:
+        return ' or '.join(f'"{allowed}"' for allowed in inner)
+    if origin in (list, tuple):
+        return 'a list, e.g. [0.9, 0.99]' if inner[0] in (int, float) else 'a list'
+    return 'a section of keys' if origin is dict else _NAMES.get(hint, 'a section of keys')

@@ -1,0 +1,129 @@
+"""The keys of `train`, as schema.py has those of the other sections."""
+
+# ruff: noqa: RUF009  `key` makes a dataclasses.field
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from dukd_basicsr.options.loader import key
+
+Operation = Literal['invert', 'hflip', 'vflip', 'transpose']
+View = Literal['zoom_in', 'zoom_out']
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam:
+    """`train.optim_g`."""
+
+    type: Literal['Adam'] = key('the optimizer; BasicSR 1.4.2 knows Adam')
+    lr: float = key('the learning rate, e.g. !!float 1e-4', above=0)
+    betas: list[float] = key('decay of the averages', factory=lambda: [0.9, 0.999], least=0, below=1)
+    eps: float = key('added to the denominator', default=1e-8, least=0)
+    weight_decay: float = key('L2 penalty', default=0, least=0)
+    amsgrad: bool = key('the AMSGrad variant', default=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiStep:
+    """`train.scheduler`: the rate times gamma at each milestone."""
+
+    type: Literal['MultiStepLR', 'MultiStepRestartLR'] = key('how the learning rate changes')
+    milestones: list[float] = key('iterations at which the rate is multiplied by gamma', least=0, whole=True)
+    gamma: float = key('the factor', default=0.1, above=0)
+    restarts: list[float] = key('iterations at which the rate starts anew', factory=lambda: [0], least=0, whole=True)
+    restart_weights: list[float] = key('factors of the first rate there', factory=lambda: [1], least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CosineRestart:
+    """`train.scheduler`: half a cosine in each period."""
+
+    type: Literal['CosineAnnealingRestartLR'] = key('how the learning rate changes')
+    periods: list[float] = key('lengths in iterations; their sum is at least total_iter', least=1, whole=True)
+    restart_weights: list[float] = key('factors of the first rate there', factory=lambda: [1], least=0)
+    eta_min: float = key('the lowest rate', default=0, least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherScheduler:
+    """`train.scheduler` of a type that does not exist: carries the error."""
+
+    OPEN: ClassVar[bool] = True
+    type: Literal['MultiStepLR', 'MultiStepRestartLR', 'CosineAnnealingRestartLR'] = key(
+        'how the learning rate changes, e.g. MultiStepLR'
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """A registered loss; other keys are its arguments."""
+
+    OPEN: ClassVar[bool] = True
+    type: str = key('the loss, e.g. L1Loss')
+    loss_weight: float = key('the factor of this term', default=1.0, least=0)
+    reduction: Literal['mean', 'sum'] = key('over pixels', default='mean')
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerceptualLoss:
+    """A registered loss on features; its keys are its arguments."""
+
+    OPEN: ClassVar[bool] = True
+    type: str = key('the loss, e.g. PerceptualLoss')
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZoomIn:
+    """LR-sized crops of the HR patch, labelled by the teacher alone (AugKD section 3.1)."""
+
+    num: int = key('crops of each HR patch', default=1, least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZoomOut:
+    """The LR patch shrunk by the scale, labelled by the teacher (AugKD section 3.1)."""
+
+    gt: bool = key('whether the LR patch is its ground truth too', default=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consistency:
+    """Label consistency: the student sees the input augmented, its output is turned back (AugKD Eq. 6)."""
+
+    ops: tuple[Operation, ...] = key(
+        'invertible operations, in this order', default=('invert', 'hflip', 'vflip', 'transpose')
+    )
+    prob: float = key('of each operation for each sample', default=0.3, least=0, most=1)
+    views: tuple[View, ...] = key('inputs to augment', default=('zoom_in', 'zoom_out'))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DukdLoss(Loss):
+    """`train.dukd_opt`: the upcycled terms; `~` switches one off, leaving it out keeps its default."""
+
+    zoom_in: ZoomIn | None = key(
+        'crops of the HR patch', factory=ZoomIn, instead='write {num: 1}, or ~ to switch it off'
+    )
+    zoom_out: ZoomOut | None = key(
+        'the LR patch shrunk', factory=ZoomOut, instead='write {gt: true}, or ~ to switch it off'
+    )
+    consistency: Consistency | None = key(
+        'label consistency', factory=Consistency, instead='write {prob: 0.3}, or ~ to switch it off'
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """`train`."""
+
+    total_iter: float = key('how many iterations to train', least=1, whole=True)
+    warmup_iter: float = key('iterations in which the rate grows from 0; -1 for none', default=-1, least=-1, whole=True)
+    ema_decay: float = key('of the averaged student, 0 for none', default=0, least=0, below=1)
+    optim_g: Adam = key('the optimizer, e.g. {type: Adam, lr: !!float 1e-4}')
+    scheduler: MultiStep | CosineRestart | OtherScheduler = key('how the learning rate changes, e.g. MultiStepLR')
+    pixel_opt: Loss | None = key('student against ground truth', default=None)
+    kd_opt: Loss | None = key('student against teacher', default=None)
+    dukd_opt: DukdLoss | None = key('upcycled data', default=None)
+    perceptual_opt: PerceptualLoss | None = key('features against ground truth, SRModel only', default=None)

@@ -1,0 +1,84 @@
+"""Reading an options file: UTF-8, plain data, every key once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dukd_basicsr.errors import did_you_mean
+from dukd_basicsr.options.report import OptionsError
+
+
+class _Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # type: ignore[misc]
+    """Plain data; `repeated` collects keys that stand twice in one section, of which YAML silently takes the last."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.repeated: list[str] = []
+
+    def mapping(self, node: yaml.MappingNode) -> dict:
+        """A mapping without YAML 1.1's merge keys, as BasicSR reads it."""
+        pairs = self.construct_pairs(node, deep=True)
+        result: dict[Any, Any] = {}
+        for (name, value), (name_node, _) in zip(pairs, node.value, strict=True):
+            if name in result:
+                mark = name_node.start_mark
+                self.repeated.append(f'line {mark.line + 1}, column {mark.column + 1}: "{name}" stands here again; '
+                                     'keep one of the two.')  # fmt: skip
+            result[name] = value
+        return result
+
+
+_Loader.add_constructor('tag:yaml.org,2002:map', _Loader.mapping)
+
+
+def load(path: Path) -> dict:
+    """Read an options file.
+
+    Args:
+        path (Path): A YAML file in UTF-8, with or without byte order mark.
+
+    Returns:
+        dict: Plain data: `!!float 1e-4` is a number, `1e-4` is text in YAML 1.1, which `check` reports.
+
+    Raises:
+        OptionsError: No such file, not UTF-8, not plain YAML (with line and column), repeated keys, no keys at all.
+    """
+    loader = _Loader(_read(Path(path)))
+    try:
+        opt = loader.get_single_data()
+    except yaml.YAMLError as error:
+        raise OptionsError(f'{path}: {_sentence(error)}') from None
+    except (TypeError, ValueError, RecursionError) as error:  # `!!float x`, a date that is none, a list as a key
+        raise OptionsError(f'{path}: not plain YAML: {" ".join(str(error).split())}.') from None
+    finally:
+        loader.dispose()
+    if loader.repeated:
+        raise OptionsError(*(f'{path}: {text}' for text in loader.repeated))
+    if not isinstance(opt, dict):
+        raise OptionsError(f'{path}: there are no "key: value" lines; an options file starts with "name: ...".')
+    return opt
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise OptionsError(f'{path}: not UTF-8 (byte {error.start}); save it as UTF-8.') from None
+    except FileNotFoundError:
+        siblings = [file.name for file in path.parent.glob('*.y*ml')] if path.parent.is_dir() else []
+        hint = (
+            did_you_mean(path.name, siblings) if siblings else f' There is no folder {path.parent} with options files.'
+        )
+        raise OptionsError(f'{path}: there is no such file.{hint}') from None
+    except OSError as error:
+        raise OptionsError(f'{path}: cannot be read: {error.strerror}.') from None
+
+
+def _sentence(error: yaml.YAMLError) -> str:
+    mark = getattr(error, 'problem_mark', None) or getattr(error, 'context_mark', None)
+    problem = getattr(error, 'problem', None) or ' '.join(str(error).split())
+    where = f'line {mark.line + 1}, column {mark.column + 1}: ' if mark else ''
+    return f'{where}not plain YAML: {problem}.'

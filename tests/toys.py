@@ -1,0 +1,69 @@
+"""Toy networks and options that several test modules build on."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+STUDENT = {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 4, 'num_block': 1, 'upscale': 2}
+TEACHER = {**STUDENT, 'num_feat': 8, 'num_block': 2}
+L1 = {'type': 'L1Loss', 'loss_weight': 1.0, 'reduction': 'mean'}
+
+
+class IdentityUp(nn.Module):
+    """A teacher that repeats pixels: an exact, equivariant super-resolver."""
+
+    def __init__(self, scale=2):
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x):
+        return x.repeat_interleave(self.scale, -1).repeat_interleave(self.scale, -2)
+
+
+class Exploding(nn.Module):
+    """A teacher that must not be asked."""
+
+    def forward(self, x):
+        raise AssertionError('the teacher was asked')
+
+
+def save_weights(path, network, key='params'):
+    """A checkpoint of a freshly drawn network of these options; returns the network."""
+    from dukd_basicsr.checkpoint import build_network
+
+    net = build_network(network)
+    torch.save({key: net.state_dict()}, path)
+    return net
+
+
+def train_options(folder, model_type='DUKDModel', **train):
+    """Options as BasicSR's parse_options leaves them, with a teacher's checkpoint in `folder`."""
+    if not (folder / 'teacher.pth').exists():
+        save_weights(folder / 'teacher.pth', TEACHER)
+    losses = {'pixel_opt': L1, 'kd_opt': L1}
+    if model_type == 'DUKDModel':
+        losses['dukd_opt'] = L1
+    return copy.deepcopy({
+        'name': 'toy', 'model_type': model_type, 'scale': 2, 'num_gpu': 0, 'manual_seed': 10, 'is_train': True,
+        'dist': False, 'rank': 0, 'world_size': 1, 'datasets': {},
+        'network_g': STUDENT, 'network_t': TEACHER,
+        'path': {'pretrain_network_g': None, 'pretrain_network_t': str(folder / 'teacher.pth'),
+                 'models': str(folder), 'training_states': str(folder)},
+        'train': {
+            'ema_decay': 0.9,
+            'optim_g': {'type': 'Adam', 'lr': 1e-3, 'betas': [0.9, 0.99]},
+            'scheduler': {'type': 'MultiStepLR', 'milestones': [100], 'gamma': 0.5},
+            'total_iter': 10, **losses, **train,
+        },
+    })  # fmt: skip
+
+
+def batch(samples=2, size=8, scale=2, seed=0, dtype=torch.float32):
+    """A training batch of random images."""
+    generator = torch.Generator().manual_seed(seed)
+    gt = torch.rand(samples, 3, scale * size, scale * size, generator=generator, dtype=torch.float64)
+    lq = torch.rand(samples, 3, size, size, generator=generator, dtype=torch.float64)
+    return {'lq': lq.to(dtype), 'gt': gt.to(dtype)}
