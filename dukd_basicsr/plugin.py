@@ -8,7 +8,7 @@ A `train.py` of one's own needs one line before BasicSR:
     train_pipeline('.')
 
 Importing it again, reloading it or importing it under a second name changes nothing: everything is registered by
-the module cache's one import of `dukd_basicsr.models`, and the patches are idempotent.
+the module cache's one import of `dukd_basicsr.archs` and `dukd_basicsr.models`, and the patches are idempotent.
 """
 
 from __future__ import annotations
@@ -44,4 +44,5 @@ def _import_basicsr() -> None:
 _import_basicsr()
 check_basicsr_version()
 patch_basicsr()
+import_module('dukd_basicsr.archs')
 import_module('dukd_basicsr.models')

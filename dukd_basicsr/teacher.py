@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from dukd_basicsr.checkpoint import build_network, load_into, read_weights
+from dukd_basicsr import padding
 from dukd_basicsr.errors import UserError
+from dukd_basicsr.networks import load_network
 
 PROBE_SIZE = 16
-"""Side of the zeros that a teacher answers once: small, even, a multiple of common windows (8 and 16)."""
+"""Side of the zeros that a teacher answers once: small and even."""
 CPU_BATCH = 2
 """Images that the teacher labels at once on the CPU."""
 
@@ -30,7 +31,13 @@ class Teacher(nn.Module):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net.requires_grad_(False)
+        self.size_requirement = padding.size_requirement(net)
         self.train(False)
+
+    @property
+    def members(self) -> Sequence[Teacher]:
+        """The teachers that this one consists of."""
+        return [self]
 
     def train(self, mode: bool = True) -> Teacher:
         """Stay in eval mode, also when a parent module is switched to training."""
@@ -38,39 +45,76 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, lq: Tensor) -> Tensor:
-        """Label clean inputs: (B, C, H, W) to (B, C, s * H, s * W), without a graph.
+        """Label clean inputs of any size: (B, C, H, W) to (B, C, s * H, s * W), without a graph.
 
         On the CPU a larger batch is no faster, but its upsampler's activations would be the peak of the whole step.
         """
-        if lq.is_cuda:
-            return self.net(lq)
-        return torch.cat([self.net(part) for part in lq.split(CPU_BATCH)])
+        parts = [lq] if lq.is_cuda else lq.split(CPU_BATCH)
+        answers = [padding.forward(self.net, part, self.size_requirement) for part in parts]
+        return torch.cat(answers) if len(answers) > 1 else answers[0]
 
 
-def build_teacher(opt: Mapping[str, Any]) -> Teacher:
+class TeacherGroup(nn.Module):
+    """Several teachers of one task: the mean of their labels, or the labels of one of them a step.
+
+    Drawing one a batch is what FAKD's users do with several teachers; it costs no more than one.
+
+    Args:
+        teachers (Sequence[Teacher]): At least one, all of the same scale and channels.
+        combine (str): 'random' draws one a step, 'average' takes the mean of all.
+    """
+
+    def __init__(self, teachers: Sequence[Teacher], combine: Literal['random', 'average'] = 'random') -> None:
+        super().__init__()
+        self.teachers = nn.ModuleList(teachers)
+        self.combine = combine
+        self.chosen = 0
+
+    @property
+    def members(self) -> Sequence[Teacher]:
+        """The teachers of the group."""
+        return cast('Sequence[Teacher]', self.teachers)
+
+    def draw(self, seed: int) -> None:
+        """Choose the teacher of a step; the same on all ranks if the seed is."""
+        self.chosen = seed % len(self.teachers)
+
+    def forward(self, lq: Tensor) -> Tensor:
+        """Label clean inputs: (B, C, H, W) to (B, C, s * H, s * W), without a graph."""
+        if self.combine == 'random':
+            return self.teachers[self.chosen](lq)
+        return torch.stack([teacher(lq) for teacher in self.teachers]).mean(0)
+
+
+def build_teacher(opt: Mapping[str, Any]) -> Teacher | TeacherGroup:
     """Build, load and check `network_t` of an options file, on the CPU.
 
     Args:
         opt (Mapping): BasicSR options with `network_t`, `scale` and `path.pretrain_network_t`; optional
-            `path.param_key_t` ('params') and `path.strict_load_t` (true).
+            `path.param_key_t` ('params'), `path.strict_load_t` (true) and `train.teacher_opt.combine`. Several
+            teachers: `network_t` and `path.pretrain_network_t` are lists of the same length.
 
     Raises:
         UserError: Missing or unreadable file, weights that do not fit the architecture (the first differing names),
             or an output that does not have the scale and channels of the student's task.
     """
     path_opt = opt['path']
-    path = path_opt.get('pretrain_network_t')
-    if path is None:
-        raise UserError('path.pretrain_network_t: a teacher needs its weights; give the path of its checkpoint.')
-    net = build_network(opt['network_t'])
-    weights = read_weights(path, path_opt.get('param_key_t', 'params'))
-    load_into(net, weights, f'path.pretrain_network_t: {path}', path_opt.get('strict_load_t', True))
-    teacher = Teacher(net)
-    check_output(teacher, opt['scale'], opt['network_g'].get('num_in_ch', 3))
-    return teacher
+    networks, paths = _as_list(opt['network_t']), _as_list(path_opt.get('pretrain_network_t'))
+    if None in paths or len(paths) != len(networks):
+        raise UserError(f'path.pretrain_network_t: a teacher needs its weights; {len(networks)} in network_t, '
+                        f'{len([path for path in paths if path])} checkpoints given.')  # fmt: skip
+    teachers = []
+    for network, path in zip(networks, paths, strict=True):
+        key, strict = path_opt.get('param_key_t', 'params'), path_opt.get('strict_load_t', True)
+        teacher = Teacher(load_network(network, path, key, strict, 'path.pretrain_network_t'))
+        check_output(teacher, opt['scale'], opt['network_g'].get('num_in_ch', 3))
+        teachers.append(teacher)
+    if len(teachers) == 1:
+        return teachers[0]
+    return TeacherGroup(teachers, (opt.get('train', {}).get('teacher_opt') or {}).get('combine', 'random'))
 
 
-def check_output(teacher: Teacher, scale: int, channels: int) -> None:
+def check_output(teacher: nn.Module, scale: int, channels: int) -> None:
     """Ask the teacher for one small image and compare the shape of its answer.
 
     Raises:
@@ -80,13 +124,15 @@ def check_output(teacher: Teacher, scale: int, channels: int) -> None:
     try:
         answer = teacher(probe)
     except RuntimeError as error:
-        raise UserError(
-            f'network_t: the teacher cannot take {channels}-channel images as the student does '
-            f'({str(error).splitlines()[0]}).'
-        ) from None
+        raise UserError(f'network_t: the teacher cannot take {channels}-channel images as the student does '
+                        f'({str(error).splitlines()[0]}).') from None  # fmt: skip
     expected = (1, channels, PROBE_SIZE * scale, PROBE_SIZE * scale)
     if tuple(answer.shape) != expected:
         raise UserError(
-            f'network_t: the teacher turns {tuple(probe.shape)} into {tuple(answer.shape)}, but scale: '
-            f'{scale} needs {expected}; use a teacher of that scale or change scale and network_g.'
+            f'network_t: the teacher turns {tuple(probe.shape)} into {tuple(answer.shape)}, but scale: {scale} needs '
+            f'{expected}; use a teacher of that scale or change scale and network_g.'
         )
+
+
+def _as_list(value: Any) -> list[Any]:  # noqa: ANN401
+    return list(value) if isinstance(value, (list, tuple)) else [value]

@@ -159,12 +159,16 @@ MISTAKES = [
      'network_t.num_in_ch: 1, but network_g.num_in_ch: 3; teacher and student need the same channels.'),
     ({'network_t.num_out_ch': 1},
      'network_t.num_out_ch: 1, but network_g.num_out_ch: 3; teacher and student need the same channels.'),
-    ({'network_t': {'type': 'SwinIR', 'upscale': 4, 'window_size': 7}},
-     'network_t.window_size: an LR patch of 48 (gt_size: 192) is not a multiple of the window 7; write gt_size: 28 '
+    ({'model_type': 'SRModel', 'network_t': DELETE, 'train.kd_opt': DELETE, 'train.dukd_opt': DELETE,
+      'network_g': {'type': 'SwinIR', 'upscale': 4, 'window_size': 7}},
+     'network_g.window_size: an LR patch of 48 (gt_size: 192) is not a multiple of the window 7; write gt_size: 28 '
      'or a multiple of it.'),
-    ({'network_t': {'type': 'SwinIR', 'upscale': 4, 'window_size': 8}},
-     'train.dukd_opt.zoom_out: its input of 12 (gt_size: 192) is not a multiple of the window 8 of network_t; write '
-     'gt_size: 128 or a multiple of it, or zoom_out: ~.'),
+    ({'network_t': [{'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3}] * 2, 'path.pretrain_network_t': ['a.pth']},
+     'path.pretrain_network_t: 1 checkpoints for 2 networks of network_t; write two lists of the same length.'),
+    ({'network_t': [{'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'upscale': 2}],
+      'path.pretrain_network_t': ['a.pth']}, 'network_t[0].upscale: 2, but scale: 4; write upscale: 4.'),
+    ({'train.teacher_opt': {'combine': 'mean'}},
+     'train.teacher_opt.combine: "mean" is unknown. Allowed: average, random.'),
     ({'network_g': {'type': 'SwinIR', 'upscale': 4, 'window_size': 4, 'embed_dims': 60}},
      'network_g.embed_dims: unknown key. Did you mean "embed_dim"?'),
     ({'datasets.train.gt_size': 190}, 'datasets.train.gt_size: 190 is not a multiple of scale: 4; write e.g. 188.'),

@@ -108,7 +108,8 @@ def parse_options(root_path: str, is_train: bool = True) -> tuple[OrderedDict[st
     _complete_datasets(opt)
     for key, value in opt['path'].items():
         if value is not None and ('resume_state' in key or 'pretrain_network' in key):
-            opt['path'][key] = osp.expanduser(value)
+            several = isinstance(value, list)  # of teachers
+            opt['path'][key] = [osp.expanduser(path) for path in value] if several else osp.expanduser(value)
     if is_train:
         _set_experiment_paths(opt, osp.join(root_path, 'experiments', opt['name']))
     else:

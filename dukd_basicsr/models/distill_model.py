@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,8 +14,10 @@ from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 
+from dukd_basicsr import padding
 from dukd_basicsr.models.teacher_check import log_teacher_metrics
-from dukd_basicsr.teacher import build_teacher
+from dukd_basicsr.randomness import step_seed
+from dukd_basicsr.teacher import TeacherGroup, build_teacher
 from dukd_basicsr.views import View, student_outputs, teacher_labels
 
 
@@ -22,28 +25,32 @@ from dukd_basicsr.views import View, student_outputs, teacher_labels
 class DistillModel(SRModel):
     """L = L_rec + L_kd, each with its loss_weight (DUKD Eq. 1-2): `train.pixel_opt` and `train.kd_opt`.
 
-    New: network_t and its three keys under path (a frozen teacher outside DDP and autograd), l_kd.
+    New: network_t and its three keys under path (a frozen teacher outside DDP and autograd; several as lists), l_kd,
+    images of any size for networks with windows.
     Inherited: everything of SRModel; without training no teacher is needed or built.
     One total loss, one backward and one optimizer step an iteration. Subclasses add views and terms.
     """
 
+    lq: Tensor
+    gt: Tensor
+    output: Tensor
+
     def init_training_settings(self) -> None:
         """Build teacher, EMA, losses, optimizer and scheduler. Called by SRModel.__init__ when training."""
         self.net_g.train()
+        self.size_requirement = padding.size_requirement(self.net_g)
         self.net_t = build_teacher(self.opt).to(self.device)
-        parameters = sum(parameter.numel() for parameter in self.net_t.parameters())
-        get_root_logger().info(
-            'Teacher: %s, %s parameters, frozen, from %s',
-            type(self.net_t.net).__name__,
-            f'{parameters:,d}',
-            self.opt['path']['pretrain_network_t'],
-        )
+        for teacher in self.net_t.members:
+            parameters = sum(parameter.numel() for parameter in teacher.parameters())
+            get_root_logger().info(
+                'Teacher: %s, frozen, with parameters: %s', type(teacher.net).__name__, f'{parameters:,d}'
+            )
         self._init_ema()
         self.init_losses()
         self.setup_optimizers()
         self.setup_schedulers()
         if self.opt['path'].get('resume_state') is None:
-            log_teacher_metrics(self.net_t, self.opt, self.device)
+            log_teacher_metrics(self.net_t.members, self.opt, self.device)
 
     def init_losses(self) -> None:
         """Build the criteria; either may be missing, so that training on the teacher alone works."""
@@ -74,9 +81,11 @@ class DistillModel(SRModel):
     def optimize_parameters(self, current_iter: int) -> None:
         """One step: views, teacher labels (no graph), student outputs, one loss, one backward, one update."""
         views = self.build_views(current_iter)
+        if isinstance(self.net_t, TeacherGroup):
+            self.net_t.draw(step_seed(self.opt.get('manual_seed', 0), 0, current_iter))
         labels = teacher_labels(self.net_t, views)
         self.optimizer_g.zero_grad()
-        outputs = student_outputs(self.net_g, views)
+        outputs = student_outputs(partial(padding.forward, self.net_g, requirement=self.size_requirement), views)
         terms = self.loss_terms(views, outputs, labels)
         torch.stack(list(terms.values())).sum().backward()
         self.optimizer_g.step()
@@ -88,6 +97,14 @@ class DistillModel(SRModel):
     def get_current_log(self) -> dict[str, float]:
         """The terms of the last step as numbers, averaged over the ranks; all ranks must call it together."""
         return self.reduce_loss_dict(self.log_dict)
+
+    def test(self) -> None:
+        """As SRModel, on an image of any size: networks with windows see it padded."""
+        lq = self.lq
+        padded = padding.pad(lq, padding.size_requirement(self.net_g))
+        self.lq = padded
+        super().test()
+        self.lq, self.output = lq, padding.crop(self.output, padded, lq)
 
     def _init_ema(self) -> None:
         """As SRModel, but weights that a checkpoint does not hold start equal in student and EMA.

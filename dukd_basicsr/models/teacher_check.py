@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 
-def log_teacher_metrics(teacher: nn.Module, opt: Mapping[str, Any], device: torch.device) -> None:
+def log_teacher_metrics(teachers: Sequence[nn.Module], opt: Mapping[str, Any], device: torch.device) -> None:
     """Log the teacher's `val.metrics` on every validation set, as BasicSR logs the student's.
 
     Each process takes every world_size-th image, so that no rank waits long for another. A run without validation
     or without metrics logs nothing.
 
     Args:
-        teacher (nn.Module): Maps (1, C, H, W) to (1, C, s * H, s * W), values in [0, 1].
+        teachers (Sequence[nn.Module]): Each maps (1, C, H, W) to (1, C, s * H, s * W), values in [0, 1].
         opt (Mapping): The run's BasicSR options.
-        device (torch.device): Where the teacher is.
+        device (torch.device): Where the teachers are.
     """
     metrics = (opt.get('val') or {}).get('metrics')
     if not metrics:
@@ -32,17 +32,25 @@ def log_teacher_metrics(teacher: nn.Module, opt: Mapping[str, Any], device: torc
         if not phase.startswith('val'):
             continue
         dataset = build_dataset(dataset_opt)
-        images = range(opt.get('rank', 0), len(dataset), opt.get('world_size', 1))
-        sums = torch.zeros(len(metrics), dtype=torch.float64, device=device)
-        for index in images:
-            sums += torch.tensor(_image_metrics(teacher, dataset, index, metrics, device), device=device)
-        if opt.get('dist'):
-            torch.distributed.all_reduce(sums)
-        lines = [f'Teacher on {dataset_opt["name"]} (iteration 0)']
-        lines += [
-            f'\t # {name}: {value / len(dataset):.4f}' for name, value in zip(metrics, sums.tolist(), strict=True)
-        ]
-        get_root_logger().info('\n'.join(lines))
+        for number, teacher in enumerate(teachers, 1):
+            which = f'Teacher {number}' if len(teachers) > 1 else 'Teacher'
+            lines = [f'{which} on {dataset_opt["name"]} (iteration 0)']
+            values = _set_metrics(teacher, dataset, opt, metrics, device)
+            lines += [f'\t # {name}: {value:.4f}' for name, value in zip(metrics, values, strict=True)]
+            get_root_logger().info('\n'.join(lines))
+
+
+def _set_metrics(
+    teacher: nn.Module, dataset: Dataset, opt: Mapping[str, Any], metrics: Mapping[str, Any], device: torch.device
+) -> list[float]:
+    """Means over the images of all processes."""
+    count = len(dataset)  # type: ignore[arg-type]
+    sums = torch.zeros(len(metrics), dtype=torch.float64, device=device)
+    for index in range(opt.get('rank', 0), count, opt.get('world_size', 1)):
+        sums += torch.tensor(_image_metrics(teacher, dataset, index, metrics, device), device=device)
+    if opt.get('dist'):
+        torch.distributed.all_reduce(sums)
+    return (sums / count).tolist()
 
 
 def _image_metrics(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dukd_basicsr.errors import did_you_mean
@@ -81,16 +81,26 @@ def check_networks(options: Mapping[str, Any], strict: bool, report: Report) -> 
         report (Report): Collects the errors.
     """
     found = {}
-    for key, given in options.items():
-        if str(key).startswith('network_') and isinstance(given, Mapping):
-            component = check_component('arch', given, key, report)
-            if component is not None:
-                found[key] = component
+    for key, given in _networks(options):
+        component = check_component('arch', given, key, report)
+        if component is not None:
+            found[key] = (component, given)
     if not strict:
         return
-    for key, component in found.items():
-        _check_scale(key, component, options, report)
-    _check_channels(found, options, report)
+    for key, (component, given) in found.items():
+        _check_scale(key, component, given, options.get('scale'), report)
+    _check_channels(found, report)
+
+
+def _networks(options: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each `network_*` by its key; the members of a list as `network_t[0]`."""
+    for key, given in options.items():
+        if not str(key).startswith('network_'):
+            continue
+        if isinstance(given, Mapping):
+            yield key, given
+        elif isinstance(given, list):
+            yield from ((f'{key}[{place}]', one) for place, one in enumerate(given) if isinstance(one, Mapping))
 
 
 def network_argument(component: Component, given: Mapping[str, Any], names: Iterable[str]) -> tuple[str, Any] | None:
@@ -101,25 +111,25 @@ def network_argument(component: Component, given: Mapping[str, Any], names: Iter
     return None
 
 
-def _check_scale(key: str, component: Component, options: Mapping[str, Any], report: Report) -> None:
-    scale = options.get('scale')
-    argument = network_argument(component, options[key], _SCALE)
+def _check_scale(key: str, component: Component, given: Mapping[str, Any], scale: Any, report: Report) -> None:  # noqa: ANN401
+    argument = network_argument(component, given, _SCALE)
     if argument is None or not isinstance(scale, int):
         return
     name, value = argument
     if isinstance(value, (int, float)) and value != scale:
-        given = '' if name in options[key] else ' by default'
-        report.error(join(key, name), f'{value}{given}, but scale: {scale}; write {name}: {scale}.')
+        how = '' if name in given else ' by default'
+        report.error(join(key, name), f'{value}{how}, but scale: {scale}; write {name}: {scale}.')
 
 
-def _check_channels(found: Mapping[str, Component], options: Mapping[str, Any], report: Report) -> None:
-    """The teacher sees the student's images and answers in its channels."""
-    if not {'network_g', 'network_t'} <= found.keys():
+def _check_channels(found: Mapping[str, tuple[Component, Mapping[str, Any]]], report: Report) -> None:
+    """Every teacher sees the student's images and answers in its channels."""
+    if 'network_g' not in found:
         return
-    for names in (_CHANNELS, ('num_out_ch', *_CHANNELS)):
-        student, teacher = (network_argument(found[key], options[key], names) for key in ('network_g', 'network_t'))
-        if not (student and teacher and isinstance(student[1], int) and isinstance(teacher[1], int)):
-            continue
-        if student[1] != teacher[1]:
-            report.error(f'network_t.{teacher[0]}', f'{teacher[1]}, but network_g.{student[0]}: {student[1]}; '
-                         'teacher and student need the same channels.')  # fmt: skip
+    for key in (key for key in found if key.startswith('network_t')):
+        for names in (_CHANNELS, ('num_out_ch', *_CHANNELS)):
+            student, teacher = (network_argument(*found[which], names) for which in ('network_g', key))
+            if not (student and teacher and isinstance(student[1], int) and isinstance(teacher[1], int)):
+                continue
+            if student[1] != teacher[1]:
+                report.error(f'{key}.{teacher[0]}', f'{teacher[1]}, but network_g.{student[0]}: {student[1]}; '
+                             'teacher and student need the same channels.')  # fmt: skip

@@ -60,12 +60,13 @@ def _check_teacher(o: Options, train: Mapping[str, Any], report: Report) -> None
         report.error('network_t', f'missing key: {o.model_type} needs a teacher, e.g. {{type: EDSR, ...}}.')
     if o.path and o.path.pretrain_network_t is None:
         report.error('path.pretrain_network_t', f"missing key: {o.model_type} needs the teacher's weights.")
+    check_teachers(o, report)
     if train.get('perceptual_opt') is not None:
         report.error('train.perceptual_opt', f'{o.model_type} does not read it; only SRModel does.')
 
 
 def check_patches(o: Options, gt_size: int | None, report: Report) -> None:
-    """Patches that shrink to whole pixels, and to whole windows of networks with windows.
+    """Patches that shrink to whole pixels; without a teacher, where nothing pads, to whole windows.
 
     Args:
         o (Options): The typed options, of a training run.
@@ -76,19 +77,25 @@ def check_patches(o: Options, gt_size: int | None, report: Report) -> None:
         return
     lq = gt_size // o.scale
     zoom_out = bool(o.model_type == 'DUKDModel' and o.train and o.train.dukd_opt and o.train.dukd_opt.zoom_out)
+    window = _window(o.network_g) if o.model_type == 'SRModel' else None
     if zoom_out and lq % o.scale:
         report.error('train.dukd_opt.zoom_out', f'an LR patch of {lq} (gt_size: {gt_size}) does not shrink by scale: '
                      f'{o.scale}; {_sizes(o.scale**2)}, or zoom_out: ~.')  # fmt: skip
+    elif window and lq % window:
+        report.error('network_g.window_size', f'an LR patch of {lq} (gt_size: {gt_size}) is not a multiple of the '
+                     f'window {window}; {_sizes(o.scale * window)}.')  # fmt: skip
+
+
+def check_teachers(o: Options, report: Report) -> None:
+    """As many checkpoints as teachers."""
+    networks, paths = o.network_t, o.path.pretrain_network_t if o.path else None
+    several = [isinstance(value, list) for value in (networks, paths)]
+    if paths is None or not any(several):
         return
-    for key, network in (('network_g', o.network_g), ('network_t', o.network_t)):
-        window = _window(network)
-        if window and lq % window:
-            report.error(f'{key}.window_size', f'an LR patch of {lq} (gt_size: {gt_size}) is not a multiple of the '
-                         f'window {window}; {_sizes(o.scale * window)}.')  # fmt: skip
-        elif window and zoom_out and lq // o.scale % window:
-            report.error('train.dukd_opt.zoom_out', f'its input of {lq // o.scale} (gt_size: {gt_size}) is not a '
-                         f'multiple of the window {window} of {key}; {_sizes(o.scale**2 * window)}, '
-                         'or zoom_out: ~.')  # fmt: skip
+    counts = [len(value) if isinstance(value, list) else 1 for value in (networks, paths)]
+    if counts[0] != counts[1] or not all(several):
+        report.error('path.pretrain_network_t', f'{counts[1]} checkpoints for {counts[0]} networks of network_t; write '
+                     'two lists of the same length.')  # fmt: skip
 
 
 def _sizes(multiple: int) -> str:

@@ -34,9 +34,10 @@ def check_files(opt: dict, root: Path, is_train: bool) -> None:
     paths = opt.get('path') or {}
     keys = ['pretrain_network_g', *(['pretrain_network_t', 'resume_state'] if is_train else [])]
     for key in keys:
-        value = paths.get(key)
-        if isinstance(value, str) and not (root / Path(value).expanduser()).is_file():
-            report.error(f'path.{key}', _missing_file(value, root))
+        values = paths.get(key)
+        for value in values if isinstance(values, list) else [values]:
+            if isinstance(value, str) and not (root / Path(value).expanduser()).is_file():
+                report.error(f'path.{key}', _missing_file(value, root))
     report.finish()
 
 

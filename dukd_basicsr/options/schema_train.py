@@ -115,6 +115,15 @@ class DukdLoss(Loss):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SeveralTeachers:
+    """`train.teacher_opt`: how several teachers label one batch."""
+
+    combine: Literal['random', 'average'] = key(
+        'random draws one a step (the cost of one), average takes the mean of all', default='random'
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Train:
     """`train`."""
 
@@ -126,4 +135,5 @@ class Train:
     pixel_opt: Loss | None = key('student against ground truth', default=None)
     kd_opt: Loss | None = key('student against teacher', default=None)
     dukd_opt: DukdLoss | None = key('upcycled data', default=None)
+    teacher_opt: SeveralTeachers | None = key('several teachers, e.g. {combine: average}', default=None)
     perceptual_opt: PerceptualLoss | None = key('features against ground truth, SRModel only', default=None)

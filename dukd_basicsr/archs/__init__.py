@@ -1,0 +1,5 @@
+"""The registered architectures; importing this package registers them with BasicSR."""
+
+from dukd_basicsr.archs.spandrel_arch import Spandrel
+
+__all__ = ['Spandrel']
