@@ -99,7 +99,7 @@ def build_teacher(opt: Mapping[str, Any]) -> Teacher | TeacherGroup:
             or an output that does not have the scale and channels of the student's task.
     """
     path_opt = opt['path']
-    networks, paths = _as_list(opt['network_t']), _as_list(path_opt.get('pretrain_network_t'))
+    networks, paths = as_list(opt['network_t']), as_list(path_opt.get('pretrain_network_t'))
     if None in paths or len(paths) != len(networks):
         raise UserError(f'path.pretrain_network_t: a teacher needs its weights; {len(networks)} in network_t, '
                         f'{len([path for path in paths if path])} checkpoints given.')  # fmt: skip
@@ -134,5 +134,6 @@ def check_output(teacher: nn.Module, scale: int, channels: int) -> None:
         )
 
 
-def _as_list(value: Any) -> list[Any]:  # noqa: ANN401
+def as_list(value: Any) -> list[Any]:  # noqa: ANN401
+    """A list as it is, anything else as a list of one: one teacher is written without brackets."""
     return list(value) if isinstance(value, (list, tuple)) else [value]

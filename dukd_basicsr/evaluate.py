@@ -1,0 +1,158 @@
+"""Networks over test images: super-resolved, rounded to 8 bits, measured and timed."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from basicsr.metrics import calculate_metric
+from basicsr.utils import tensor2img
+from basicsr.utils.registry import DATASET_REGISTRY
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from dukd_basicsr import padding
+from dukd_basicsr.errors import UserError
+from dukd_basicsr.resize import imresize
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a row of the table is about."""
+
+    name: str
+    kind: str
+    """'bicubic', 'student' or 'teacher'."""
+    net: nn.Module
+    """In eval mode, on the device it is measured on."""
+    weights: str | None = None
+    """The file its weights came from."""
+    channels: int = 3
+    """Of its input."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One network on one image."""
+
+    network: Network
+    scores: dict[str, float]
+    """Metric name to value."""
+    seconds: float
+    sr: np.ndarray
+    """(H, W, 3) uint8, BGR, as BasicSR saves it."""
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One image of a test set and what each network made of it."""
+
+    name: str
+    gt: np.ndarray
+    """(H, W, 3) uint8, BGR."""
+    measurements: list[Measurement]
+
+
+class Bicubic(nn.Module):
+    """MATLAB's bicubic enlargement, the row that every network has to beat."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, lq: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, scale * H, scale * W)."""
+        return imresize(lq, self.scale)
+
+
+@torch.no_grad()
+def super_resolve(net: nn.Module, lq: Tensor) -> Tensor:
+    """Ask a network for the whole image at once.
+
+    Args:
+        net (nn.Module): In eval mode; a network with windows sees the image padded.
+        lq (Tensor): (B, C, H, W) in [0, 1], of any size, on the network's device.
+
+    Returns:
+        Tensor: (B, C, s * H, s * W); neither clamped nor rounded.
+    """
+    return padding.forward(net, lq, padding.size_requirement(net))
+
+
+def build_dataset(dataset_opt: Mapping[str, Any]) -> Dataset:
+    """BasicSR's `build_dataset` without its log line, which would break the progress bar in two."""
+    opt = copy.deepcopy(dict(dataset_opt))
+    return DATASET_REGISTRY.get(opt['type'])(opt)
+
+
+def evaluate(
+    networks: Sequence[Network],
+    dataset: Dataset,
+    metrics: Mapping[str, Mapping[str, Any]],
+    device: torch.device,
+    label: str,
+) -> Iterator[ImageResult]:
+    """Measure every network on every image, image by image, so that memory does not grow with the set.
+
+    Args:
+        networks (Sequence[Network]): In the order of the table.
+        dataset (Dataset): Yields 'lq' and 'gt' (C, H, W) in [0, 1] and 'lq_path', as PairedImageDataset does.
+        metrics (Mapping): Name to the options of BasicSR's `calculate_metric`.
+        device (torch.device): Where the networks are.
+        label (str): Name of the set, for the progress bar on stderr.
+
+    Yields:
+        ImageResult: One an image, in the order of the set.
+
+    Raises:
+        UserError: A network's output has not the size of the ground truth.
+    """
+    count = len(dataset)  # type: ignore[arg-type]
+    with tqdm(total=count * len(networks), desc=label, unit='image', dynamic_ncols=True) as bar:
+        for index in range(count):
+            sample = dataset[index]
+            lq, gt = sample['lq'][None].to(device), tensor2img([sample['gt']])
+            if index == 0:
+                _warm_up(networks, lq)
+            measurements = []
+            for network in networks:
+                bar.set_postfix_str(network.name, refresh=False)
+                measurements.append(_measure(network, lq, gt, metrics, f'{label}: {sample["lq_path"]}'))
+                bar.update()
+            yield ImageResult(Path(sample['lq_path']).stem, gt, measurements)
+
+
+def _warm_up(networks: Sequence[Network], lq: Tensor) -> None:
+    """The first forward of a network pays for allocation and kernel selection; it is not timed."""
+    for network in networks:
+        super_resolve(network.net, lq)
+
+
+def _measure(
+    network: Network, lq: Tensor, gt: np.ndarray, metrics: Mapping[str, Mapping[str, Any]], where: str
+) -> Measurement:
+    start = _now(lq.device)
+    output = super_resolve(network.net, lq)
+    seconds = _now(lq.device) - start
+    sr = tensor2img([output])
+    if sr.shape != gt.shape:
+        raise UserError(
+            f'{where}: {network.name} makes it {sr.shape[1]}x{sr.shape[0]}, but the ground truth is '
+            f"{gt.shape[1]}x{gt.shape[0]}; make network_g's upscale, scale and the set's dataroot_lq agree."
+        )
+    scores = {name: float(calculate_metric({'img': sr, 'img2': gt}, dict(opt))) for name, opt in metrics.items()}
+    return Measurement(network, scores, seconds, sr)
+
+
+def _now(device: torch.device) -> float:
+    """Seconds, after everything that was asked of the device is done."""
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

@@ -1,0 +1,98 @@
+"""The benchmark's numbers as Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+DECIMALS = {'psnr': 3, 'ssim': 4}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network's line."""
+
+    name: str
+    kind: str
+    """'bicubic', 'student' or 'teacher'."""
+    weights: str | None
+    params: int | None
+    macs: int | None
+    """For a 1280x720 output."""
+    ms_per_image: float
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Test set to metric to mean over the set's images."""
+
+
+def to_json(protocol: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+    """The content of the JSON file: full precision, and all that is needed to repeat the measurement."""
+    return {'protocol': protocol, 'rows': [asdict(row) for row in rows]}
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """The table, with padded cells so that it reads well in a terminal too.
+
+    Args:
+        rows (Sequence[Row]): At least one; all with the same test sets and metrics.
+    """
+    first = rows[0].scores
+    header = ['network', 'params', 'MACs', 'ms/image']
+    header += [f'{name} {" / ".join(metric.upper() for metric in metrics)}' for name, metrics in first.items()]
+    lines = [header, *(_cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    rule = ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])]
+    padded = [[line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines]
+    return ''.join(f'| {" | ".join(line)} |\n' for line in [padded[0], rule, *padded[1:]])
+
+
+def write(out: Path, content: dict[str, Any], rows: Sequence[Row], images: Iterable[dict[str, Any]], note: str) -> None:
+    """Write benchmark.md, benchmark.json, benchmark.csv and benchmark_images.csv.
+
+    Args:
+        out (Path): Folder, made if it is missing.
+        content (dict): From `to_json`.
+        rows (Sequence[Row]): The table.
+        images (Iterable[dict]): One record a network and image, all with the same keys.
+        note (str): The protocol in words, for the Markdown file.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    (out / 'benchmark.md').write_text(f'{to_markdown(rows)}\n{note}\n', encoding='utf-8')
+    (out / 'benchmark.json').write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+    _write_csv(out / 'benchmark.csv', [_record(row) for row in rows])
+    _write_csv(out / 'benchmark_images.csv', list(images))
+
+
+def _cells(row: Row) -> list[str]:
+    scores = [
+        ' / '.join(f'{value:.{DECIMALS.get(name, 3)}f}' for name, value in metrics.items())
+        for metrics in row.scores.values()
+    ]
+    return [row.name.replace('|', r'\|'), _short(row.params), _short(row.macs), f'{row.ms_per_image:.1f}', *scores]
+
+
+def _short(number: int | None) -> str:
+    """Three digits and a unit: 778 K, 10.5 G; a dash for what has no such number."""
+    if number is None:
+        return '-'
+    value, units = float(number), ['', ' K', ' M', ' G', ' T']
+    while value >= 999.5 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    decimals = 0 if value >= 99.95 or value == number else 1 if value >= 9.995 else 2
+    return f'{value:.{decimals}f}{units[0]}'
+
+
+def _record(row: Row) -> dict[str, Any]:
+    record = asdict(row)
+    scores = record.pop('scores')
+    return record | {f'{name}_{metric}': value for name, values in scores.items() for metric, value in values.items()}
+
+
+def _write_csv(path: Path, records: Sequence[dict[str, Any]]) -> None:
+    with path.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.DictWriter(file, fieldnames=list(records[0]))
+        writer.writeheader()
+        writer.writerows(records)
