@@ -20,7 +20,7 @@ from dukd_basicsr.complexity import OUTPUT_HEIGHT, OUTPUT_WIDTH, count_macs, cou
 from dukd_basicsr.entrants import load_networks
 from dukd_basicsr.evaluate import ImageResult, Network, build_dataset, evaluate
 from dukd_basicsr.pictures import CROP, Panel, comparison, most_different_crop
-from dukd_basicsr.protocol import Options, Protocol, common_protocol
+from dukd_basicsr.protocol import SECTIONS, Options, Protocol, common_protocol
 
 
 def run(option_files: Sequence[Path], out: Path | None, pictures: bool = False) -> dict[str, Any]:
@@ -40,6 +40,7 @@ def run(option_files: Sequence[Path], out: Path | None, pictures: bool = False) 
     """
     files = _load(option_files)
     protocol = common_protocol(files)
+    _check_images(files)
     device = choose_device(files.values())
     networks = load_networks(files, device)
     sets = {name: build_dataset(opt) for name, opt in protocol.sets.items()}
@@ -73,6 +74,13 @@ def _load(option_files: Sequence[Path]) -> dict[Path, dict[str, Any]]:
         for warning in options.check(opt, file, is_train='train' in opt):
             sys.stderr.write(f'basicsr benchmark: warning: {warning}\n')
     return files
+
+
+def _check_images(files: Mapping[Path, Options]) -> None:
+    """Are the test images there? Those of the first file, since all name the same; its training data may be gone."""
+    opt = next(iter(files.values()))
+    tests = {name: section for name, section in opt['datasets'].items() if name.startswith(SECTIONS)}
+    options.check_files({**opt, 'datasets': tests, 'path': {}}, Path.cwd(), is_train=False)
 
 
 def _records(set_name: str, image: ImageResult) -> list[dict[str, Any]]:
@@ -112,7 +120,8 @@ def _describe(protocol: Protocol, sets: Mapping[str, Dataset], device: torch.dev
     counts = {name: len(dataset) for name, dataset in sets.items()}  # type: ignore[arg-type]
     first, timed = next(iter(counts.items()))
     threads = torch.get_num_threads()
-    hardware = torch.cuda.get_device_name(device) if device.type == 'cuda' else f'CPU, {threads} threads'
+    cpu = f'CPU, {threads} thread{"s" if threads > 1 else ""}'
+    hardware = torch.cuda.get_device_name(device) if device.type == 'cuda' else cpu
     images = ', '.join(f'{name} {count}' for name, count in counts.items())
     text = (
         f'Protocol: x{protocol.scale}; {protocol.describe_metrics()}; mean over images ({images}), LR as given, '

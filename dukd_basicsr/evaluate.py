@@ -87,9 +87,15 @@ def super_resolve(net: nn.Module, lq: Tensor) -> Tensor:
 
 
 def build_dataset(dataset_opt: Mapping[str, Any]) -> Dataset:
-    """BasicSR's `build_dataset` without its log line, which would break the progress bar in two."""
+    """BasicSR's `build_dataset` without its log line, which would break the progress bar in two.
+
+    Images come by name: BasicSR lists a folder in the order of the file system, which differs between machines.
+    """
     opt = copy.deepcopy(dict(dataset_opt))
-    return DATASET_REGISTRY.get(opt['type'])(opt)
+    dataset = DATASET_REGISTRY.get(opt['type'])(opt)
+    if isinstance(getattr(dataset, 'paths', None), list):
+        dataset.paths.sort(key=lambda pair: pair['lq_path'])
+    return dataset
 
 
 def evaluate(

@@ -116,15 +116,15 @@ def _write(label: np.ndarray, text: str, baseline: int) -> None:
     """Centred text, smaller where it would not fit, shortened in the middle where it would be too small to read."""
     room = label.shape[1]
 
-    def wide(scale: float) -> int:
+    def wide(text: str, scale: float) -> int:
         return cv2.getTextSize(text, FONT, scale, 1)[0][0]
 
-    scale = next((scale for scale in (0.6, 0.55, 0.5, 0.45, 0.4) if wide(scale) <= room), 0.4)
-    while wide(scale) > room and len(text) > 5:
-        middle = len(text) // 2
-        text = f'{text[: middle - 2]}...{text[middle + 2 :]}'
-    left = (room - wide(scale)) // 2
-    cv2.putText(label, text, (left, baseline), FONT, scale, (0, 0, 0), 1, cv2.LINE_AA)
+    scale = next((scale for scale in (0.6, 0.55, 0.5, 0.45) if wide(text, scale) <= room), 0.45)
+    halves = ((text[:kept], text[-kept:]) for kept in range(len(text) // 2 - 1, 0, -1))
+    candidates = itertools.chain([text], (f'{start}...{end}' for start, end in halves), ['...'])
+    shown = next((candidate for candidate in candidates if wide(candidate, scale) <= room), '')
+    left = (room - wide(shown, scale)) // 2
+    cv2.putText(label, shown, (left, baseline), FONT, scale, (0, 0, 0), 1, cv2.LINE_AA)
 
 
 def _white(height: int, width: int) -> np.ndarray:

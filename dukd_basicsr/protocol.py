@@ -11,6 +11,8 @@ from typing import Any
 from dukd_basicsr.errors import UserError
 
 Options = Mapping[str, Any]
+SECTIONS = ('val', 'test')
+"""How the names of BasicSR's test sets start: val, val_1, test_2."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def common_protocol(files: Mapping[Path, Options]) -> Protocol:
 
 
 def _read(opt: Options, file: Path) -> Protocol:
-    sections = {key: section for key, section in opt.get('datasets', {}).items() if key.startswith(('val', 'test'))}
+    sections = {key: section for key, section in opt.get('datasets', {}).items() if key.startswith(SECTIONS)}
     if not sections:
         raise UserError(f'{file}: datasets names no val or test set to measure on; add a section val or test_1.')
     metrics = (opt.get('val') or {}).get('metrics')

@@ -1,6 +1,10 @@
+import copy
 import csv
 import json
+import os
 import re
+import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,12 +13,16 @@ import torch
 import yaml
 from skimage.metrics import peak_signal_noise_ratio
 from test_padding import TINY_SWINIR
+from torch import nn
 from toys import STUDENT, TEACHER, save_weights
 
 from dukd_basicsr import benchmark
+from dukd_basicsr.checkpoint import build_network
 from dukd_basicsr.complexity import count_macs, count_parameters
+from dukd_basicsr.entrants import load_networks
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.evaluate import super_resolve
+from dukd_basicsr.evaluate import build_dataset, super_resolve
+from dukd_basicsr.protocol import Protocol, common_protocol
 from dukd_basicsr.table import Row, to_markdown
 
 PSNR = {'type': 'calculate_psnr', 'crop_border': 2, 'test_y_channel': True}
@@ -59,8 +67,6 @@ def test_rows_order_and_numbers_against_scikit_image(tmp_path, capsys):
     assert names == ['bicubic', 'first', 'second', 'teacher (teacher)']
     assert [row['kind'] for row in content['rows']] == ['bicubic', 'student', 'student', 'teacher']
 
-    from dukd_basicsr.checkpoint import build_network
-
     net = build_network(STUDENT).eval()
     net.load_state_dict(torch.load(tmp_path / 'second.pth', weights_only=True)['params'])
     expected = []
@@ -100,6 +106,84 @@ def test_protocols_are_never_mixed(tmp_path):
         benchmark.run([first, second], None)
 
 
+@pytest.mark.parametrize(
+    ('changes', 'sentence'),
+    [
+        ({'scale': 4}, 'scale is 4, not 2'),
+        ({'dataroot_gt': '/elsewhere'}, 'test set odd, dataroot_gt is /elsewhere, not '),
+        ({'name': 'even'}, 'test set even, dataroot_gt is '),
+    ],
+)
+def test_a_protocol_is_scale_and_images_too(tmp_path, changes, sentence):
+    opt = yaml.safe_load(write_options(tmp_path, 'first').read_text())
+    other = copy.deepcopy(opt)
+    (other if 'scale' in changes else other['datasets']['test']).update(changes)
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        common_protocol({Path('a.yml'): opt, Path('b.yml'): other})
+
+
+def test_nothing_to_measure_is_said(tmp_path):
+    opt = yaml.safe_load(write_options(tmp_path, 'first').read_text())
+    with pytest.raises(UserError, match='val has no metrics'):
+        common_protocol({Path('a.yml'): {**opt, 'val': {'save_img': False}}})
+    with pytest.raises(UserError, match='names no val or test set'):
+        common_protocol({Path('a.yml'): {**opt, 'datasets': {'train': {}}}})
+
+
+def test_metrics_measured_differently_are_named_apart():
+    metrics = {'psnr': PSNR, 'ssim': SSIM | {'crop_border': 0}, 'rgb': {'type': 'calculate_psnr', 'crop_border': 2}}
+    assert Protocol(2, {}, metrics).describe_metrics() == (
+        'PSNR on Y with crop_border 2; SSIM on Y with crop_border 0; RGB on RGB with crop_border 2'
+    )
+
+
+def test_two_rows_of_one_name_are_refused(tmp_path):
+    first = write_options(tmp_path, 'first')
+    second = tmp_path / 'copy.yml'
+    second.write_text(first.read_text())
+    with pytest.raises(UserError, match='two networks are named first'):
+        benchmark.run([first, second], None)
+
+
+def test_missing_images_are_said_before_anything_is_written(tmp_path):
+    file = write_options(tmp_path, 'first')
+    shutil.rmtree(tmp_path / 'lq')
+    with pytest.raises(UserError, match='dataroot_lq: there is no '):
+        benchmark.run([file], tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_images_of_another_scale_are_said(tmp_path):
+    file = write_options(tmp_path, 'first')
+    shutil.copyfile(tmp_path / 'gt' / '0.png', tmp_path / 'lq' / '0.png')
+    with pytest.raises(UserError, match='bicubic makes it 136x84, but the ground truth is 68x42'):
+        benchmark.run([file], None)
+
+
+def test_a_trained_student_is_its_newest_ema(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / 'experiments' / 'run' / 'models'
+    folder.mkdir(parents=True)
+    opt = {'name': 'run', 'scale': 2, 'network_g': STUDENT, 'train': {}}
+    for iteration in (900, 1000):
+        save_weights(folder / f'net_g_{iteration}.pth', STUDENT)
+    student = load_networks({Path('a.yml'): opt}, torch.device('cpu'))[1]
+    assert student.weights == 'experiments/run/models/net_g_1000.pth'
+    ema = build_network(STUDENT).state_dict()
+    torch.save({'params': build_network(STUDENT).state_dict(), 'params_ema': ema}, folder / 'net_g_latest.pth')
+    student = load_networks({Path('a.yml'): opt}, torch.device('cpu'))[1]
+    assert student.weights == 'experiments/run/models/net_g_latest.pth'
+    assert torch.equal(student.net.conv_first.weight, ema['conv_first.weight'])
+
+
+def test_images_come_by_name_whatever_the_file_system_says(tmp_path, monkeypatch):
+    opt = yaml.safe_load(write_options(tmp_path, 'first').read_text())
+    listed = os.scandir
+    monkeypatch.setattr(os, 'scandir', lambda path: iter(sorted(listed(path), key=lambda e: e.name, reverse=True)))
+    dataset = build_dataset({**opt['datasets']['test'], 'phase': 'test', 'scale': 2})
+    assert [Path(dataset[index]['lq_path']).name for index in range(2)] == ['0.png', '1.png']
+
+
 def test_untrained_student_says_how_to_train(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     train = {
@@ -118,8 +202,6 @@ def test_untrained_student_says_how_to_train(tmp_path, monkeypatch):
 
 
 def test_complexity_equals_the_formula():
-    from dukd_basicsr.checkpoint import build_network
-
     feat, block = 8, 3
     net = build_network({**STUDENT, 'num_feat': feat, 'num_block': block})
     conv = 9 * feat * feat
@@ -129,6 +211,24 @@ def test_complexity_equals_the_formula():
     pixels = 640 * 360  # LR of 1280 x 720 at x2
     on_lr = 9 * 3 * feat + (2 * block + 1) * conv + 4 * conv
     assert count_macs(net, 2) == pixels * (on_lr + 4 * 9 * feat * 3)
+
+
+class AsksForValues(nn.Module):
+    """A convolution that cannot run on the meta device."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 12, 3, padding=1)
+
+    def forward(self, x):
+        return nn.functional.pixel_shuffle(self.conv(x) * float(x.mean() >= 0), 2)
+
+
+def test_macs_without_the_meta_device_are_scaled_by_the_area():
+    net = AsksForValues()
+    with pytest.raises(RuntimeError):
+        copy.deepcopy(net).to('meta')(torch.zeros(1, 3, 8, 8, device='meta'))
+    assert count_macs(net, 2) == 640 * 360 * 9 * 3 * 12
 
 
 def test_table_text():
