@@ -51,6 +51,8 @@ def build_parser() -> argparse.ArgumentParser:
     _prepare_arguments(command('prepare', _prepare, 'Turn a folder of HR images into what the options files name.'))
     _benchmark_arguments(command('benchmark', _benchmark, 'PSNR, SSIM, size and speed of networks in one table.'))
     _demo_arguments(command('demo', _demo, 'Distil a small real teacher on embedded photographs: table and pictures.'))
+    _convert_arguments(command('convert', _convert, 'Bring a checkpoint of another layout into BasicSR\'s, and print '
+                               'the network_t that fits it.'))  # fmt: skip
     command('doctor', _doctor, 'Versions, devices, what is missing and the command that mends it.')
     return parser
 
@@ -86,6 +88,13 @@ def _benchmark_arguments(sub: argparse.ArgumentParser) -> None:
 
 def _demo_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument('--iterations', type=int, default=1200, help='of each of the three runs, default 1200')
+
+
+def _convert_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument('source', type=Path, metavar='SRC', help='checkpoint: .pth, .pt or .safetensors')
+    sub.add_argument('target', type=Path, metavar='DST', help='new file: .pth or .safetensors')
+    sub.add_argument('--arch', metavar='NAME', help='what SRC must be, e.g. EDSR (default: what it is recognised as)')
+    sub.add_argument('--param_key', default='params', metavar='KEY', help='network in SRC, default: params')
 
 
 def _checked_options(args: argparse.Namespace, is_train: bool) -> dict:
@@ -150,6 +159,14 @@ def _demo(args: argparse.Namespace) -> int:
     from dukd_basicsr import demo
 
     demo.run(Path.cwd(), args.iterations)
+    return 0
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from dukd_basicsr import plugin  # noqa: F401  first: makes basicsr importable
+    from dukd_basicsr.layouts import convert
+
+    convert.run(args.source, args.target, args.arch, args.param_key)
     return 0
 
 

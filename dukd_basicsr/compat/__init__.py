@@ -14,6 +14,7 @@ from dukd_basicsr.compat.imports import (
     supply_functional_tensor,
     supply_scipy_filters,
 )
+from dukd_basicsr.compat.loading import load_network
 from dukd_basicsr.compat.options import (
     copy_opt_file,
     force_yml,
@@ -33,6 +34,7 @@ __all__ = [
     'declare_torchvision_operators',
     'force_yml',
     'init_dist',
+    'load_network',
     'load_resume_state',
     'model_to_device',
     'normalise_argv',
@@ -61,3 +63,4 @@ def patch_basicsr() -> None:
     rebind('basicsr.utils.misc', 'check_resume', check_resume)
     rebind('basicsr.train', 'load_resume_state', load_resume_state)
     rebind('basicsr.models.base_model', 'BaseModel.model_to_device', model_to_device)
+    rebind('basicsr.models.base_model', 'BaseModel.load_network', load_network)
