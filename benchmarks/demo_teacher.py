@@ -45,7 +45,7 @@ def ship(work: Path) -> None:
 
     weights = read_weights(work / 'experiments' / NAME / 'models' / 'net_g_latest.pth', 'params_ema')
     SHIPPED.mkdir(exist_ok=True)
-    torch.save({'params': weights}, SHIPPED / f'{NAME}.pth')
+    torch.save({'params': dict(weights)}, SHIPPED / f'{NAME}.pth')
     basicsr(work, 'benchmark', '-opt', str(OPTIONS), '-o', 'results/demo_teacher')
     table = (work / 'results' / 'demo_teacher' / 'benchmark.md').read_text(encoding='utf-8')
     logs = [log.read_text(encoding='utf-8') for log in sorted((work / 'experiments' / NAME).glob('train_*.log'))]

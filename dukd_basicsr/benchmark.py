@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import Dataset
 
 from dukd_basicsr import options, table
-from dukd_basicsr.complexity import OUTPUT_HEIGHT, OUTPUT_WIDTH, count_macs, count_parameters
+from dukd_basicsr.complexity import OUTPUT_HEIGHT, OUTPUT_WIDTH, count_macs, count_parameters, lr_size
 from dukd_basicsr.entrants import load_networks
 from dukd_basicsr.evaluate import ImageResult, Network, build_dataset, evaluate
 from dukd_basicsr.pictures import CROP, Panel, comparison, most_different_crop
@@ -101,7 +101,7 @@ def _row(network: Network, records: Sequence[Mapping[str, Any]], protocol: Proto
         kind=network.kind,
         weights=network.weights,
         params=count_parameters(network.net) if is_network else None,
-        macs=count_macs(network.net, protocol.scale, network.channels) if is_network else None,
+        macs=count_macs(network.net, *lr_size(protocol.scale), network.channels) if is_network else None,
         ms_per_image=_mean(record['ms'] for record in next(iter(by_set.values()))),
         scores={
             name: {metric: _mean(record[metric] for record in those) for metric in protocol.metrics}

@@ -46,7 +46,9 @@ def build_parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    _pipeline_arguments(command('train', _train, 'Train the student of an options file.'))
+    train = command('train', _train, 'Train the student of an options file.')
+    _pipeline_arguments(train)
+    train.add_argument('--check', action='store_true', help='run one iteration on random images, report, and stop')
     _pipeline_arguments(command('test', _test, 'Test the student of an options file; images go to results/.'))
     _prepare_arguments(command('prepare', _prepare, 'Turn a folder of HR images into what the options files name.'))
     _benchmark_arguments(command('benchmark', _benchmark, 'PSNR, SSIM, size and speed of networks in one table.'))
@@ -104,12 +106,23 @@ def _checked_options(args: argparse.Namespace, is_train: bool) -> dict:
     opt = options.apply_overrides(options.load(args.opt), args.force_yml)
     for warning in options.check(opt, args.opt, is_train):
         sys.stderr.write(f'basicsr {args.command}: warning: {warning}\n')
-    options.check_files(opt, Path.cwd(), is_train)
+    try:
+        options.check_files(opt, Path.cwd(), is_train)
+    except UserError as error:
+        if not getattr(args, 'check', False):
+            raise
+        for message in error.messages:
+            sys.stderr.write(f'basicsr {args.command}: warning: {message}\n')
     return opt
 
 
 def _train(args: argparse.Namespace) -> int:
     opt = _checked_options(args, is_train=True)
+    if args.check:
+        from dukd_basicsr import dry_run
+
+        dry_run.run(opt)
+        return 0
     from dukd_basicsr import pipeline
 
     pipeline.train(opt, _stock_argv(args))

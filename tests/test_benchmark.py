@@ -18,7 +18,7 @@ from toys import STUDENT, TEACHER, save_weights
 
 from dukd_basicsr import benchmark
 from dukd_basicsr.checkpoint import build_network
-from dukd_basicsr.complexity import count_macs, count_parameters
+from dukd_basicsr.complexity import count_macs, count_parameters, lr_size
 from dukd_basicsr.entrants import load_networks
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluate import build_dataset, super_resolve
@@ -210,7 +210,7 @@ def test_complexity_equals_the_formula():
     assert count_parameters(net) == weights + biases
     pixels = 640 * 360  # LR of 1280 x 720 at x2
     on_lr = 9 * 3 * feat + (2 * block + 1) * conv + 4 * conv
-    assert count_macs(net, 2) == pixels * (on_lr + 4 * 9 * feat * 3)
+    assert count_macs(net, *lr_size(2)) == pixels * (on_lr + 4 * 9 * feat * 3)
 
 
 class AsksForValues(nn.Module):
@@ -228,7 +228,7 @@ def test_macs_without_the_meta_device_are_scaled_by_the_area():
     net = AsksForValues()
     with pytest.raises(RuntimeError):
         copy.deepcopy(net).to('meta')(torch.zeros(1, 3, 8, 8, device='meta'))
-    assert count_macs(net, 2) == 640 * 360 * 9 * 3 * 12
+    assert count_macs(net, *lr_size(2)) == 640 * 360 * 9 * 3 * 12
 
 
 def test_table_text():

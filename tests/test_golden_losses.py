@@ -30,10 +30,11 @@ def shipped():
 
 def losses(file, folder):
     """The terms of the first two iterations."""
+    import dukd_basicsr.plugin  # noqa: F401  first, when run as a script
+
+    # isort: split
     from basicsr.models import build_model
     from toys import batch, save_weights
-
-    import dukd_basicsr.plugin  # noqa: F401  when run as a script
 
     opt = yaml.safe_load(file.read_text())
     for key in ('network_g', 'network_t'):

@@ -23,7 +23,7 @@ def check_losses(o: Options, raw: Mapping[str, Any], report: Report) -> None:
         if isinstance(train.get(name), Mapping):
             known = _DUKD_KEYS if name == 'dukd_opt' else ()
             check_component('loss', train[name], f'train.{name}', report, known=known)
-    rules = {'SRModel': _check_sr, 'DistillModel': _check_distill, 'DUKDModel': _check_dukd}
+    rules = {'SRModel': _check_sr, 'SwinIRModel': _check_sr, 'DistillModel': _check_distill, 'DUKDModel': _check_dukd}
     if o.model_type in rules:
         rules[o.model_type](o, train, report)
 
@@ -31,11 +31,11 @@ def check_losses(o: Options, raw: Mapping[str, Any], report: Report) -> None:
 def _check_sr(o: Options, train: Mapping[str, Any], report: Report) -> None:
     for key, value in (('network_t', o.network_t), ('train.kd_opt', train.get('kd_opt'))):
         if value is not None:
-            report.error(key, 'SRModel has no teacher; write model_type: DistillModel.')
+            report.error(key, f'{o.model_type} has no teacher; write model_type: DistillModel.')
     if train.get('dukd_opt') is not None:
-        report.error('train.dukd_opt', 'SRModel has no teacher; write model_type: DUKDModel.')
+        report.error('train.dukd_opt', f'{o.model_type} has no teacher; write model_type: DUKDModel.')
     if not (train.get('pixel_opt') or train.get('perceptual_opt')):
-        report.error('train.pixel_opt', 'missing key: SRModel needs this loss (or perceptual_opt).')
+        report.error('train.pixel_opt', f'missing key: {o.model_type} needs this loss (or perceptual_opt).')
 
 
 def _check_distill(o: Options, train: Mapping[str, Any], report: Report) -> None:
@@ -77,7 +77,7 @@ def check_patches(o: Options, gt_size: int | None, report: Report) -> None:
         return
     lq = gt_size // o.scale
     zoom_out = bool(o.model_type == 'DUKDModel' and o.train and o.train.dukd_opt and o.train.dukd_opt.zoom_out)
-    window = _window(o.network_g) if o.model_type == 'SRModel' else None
+    window = _window(o.network_g) if o.model_type in ('SRModel', 'SwinIRModel') else None
     if zoom_out and lq % o.scale:
         report.error('train.dukd_opt.zoom_out', f'an LR patch of {lq} (gt_size: {gt_size}) does not shrink by scale: '
                      f'{o.scale}; {_sizes(o.scale**2)}, or zoom_out: ~.')  # fmt: skip

@@ -28,7 +28,7 @@ def check_files(opt: dict, root: Path, is_train: bool) -> None:
         OptionsError: Everything that is missing or does not fit, with the command or download that mends it.
     """
     report = Report()
-    for name, dataset in opt['datasets'].items():
+    for name, dataset in (opt.get('datasets') or {}).items():
         if dataset.get('type') == 'PairedImageDataset':
             _check_dataset(f'datasets.{name}', name == 'train', dataset, opt, root, report)
     paths = opt.get('path') or {}

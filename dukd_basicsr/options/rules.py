@@ -11,7 +11,7 @@ from dukd_basicsr.options.report import Report, show
 from dukd_basicsr.options.schema import Options, OtherDataset, PairedDataset, TrainDataset
 from dukd_basicsr.options.schema_train import CosineRestart, MultiStep, Train
 
-STRICT_MODELS = ('SRModel', 'DistillModel', 'DUKDModel')
+STRICT_MODELS = ('SRModel', 'SwinIRModel', 'DistillModel', 'DUKDModel')
 """Models of which every key is known; other models have keys that only they know."""
 Datasets = dict[str, PairedDataset | OtherDataset]
 

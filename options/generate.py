@@ -1,0 +1,368 @@
+"""Write the family of options files: every teacher, student, scale and method from the tables below.
+
+python options/generate.py            writes the files that differ
+python options/generate.py --check    writes nothing, names the files that differ, exits 1 if there are any
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SCALES = (2, 3, 4)
+LR_PATCH = 48
+TEST_SETS = ('Set5', 'Set14', 'B100', 'Urban100')
+
+_RGB = '  img_range: 255.\n  rgb_mean: [0.4488, 0.4371, 0.4040]\n'
+_EDSR = (
+    '  type: EDSR\n  num_in_ch: 3\n  num_out_ch: 3\n  num_feat: {width}\n  num_block: 32\n'
+    '  upscale: {scale}\n  res_scale: 0.1\n' + _RGB
+)
+_RCAN = (
+    '  type: RCAN\n  num_in_ch: 3\n  num_out_ch: 3\n  num_feat: 64\n  num_group: 10\n  num_block: {blocks}\n'
+    '  squeeze_factor: 16\n  upscale: {scale}\n  res_scale: 1\n' + _RGB
+)
+_SWINIR = (
+    '  type: SwinIR\n  upscale: {scale}\n  in_chans: 3\n  img_size: 48  # the LR patch\n  window_size: 8\n'
+    '  img_range: 1.\n  depths: {sixes}\n  embed_dim: {width}\n  num_heads: {sixes}\n  mlp_ratio: 2\n'
+    '  upsampler: pixelshuffle\n  resi_connection: 1conv\n'
+)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One architecture of the paper: its teacher, its student, and the authors' settings of its DUKD files."""
+
+    title: str
+    teacher: str
+    """Options of the teacher; {scale} is filled in."""
+    student: str
+    teacher_size: str
+    """As in sentences, e.g. '256x32'."""
+    student_size: str
+    teacher_tag: str
+    """As in names of runs, e.g. 'f256b32'."""
+    student_tag: str
+    teacher_files: dict[int, str]
+    """Published weights by scale."""
+    teacher_source: str
+    authors: dict[int, str]
+    """What the authors' DUKD file of a scale has where ours has one method; notes of the student's losses."""
+    alone_model: str = 'SRModel'
+    """Trains and tests the student without a teacher; stock BasicSR pads windows in SwinIRModel only."""
+
+
+_EDSR_FILES = {2: 'be38e77d', 3: '3660f70d', 4: '76ee1c8f'}
+ARCHITECTURES = {
+    'edsr': Architecture(
+        title='EDSR',
+        teacher=_EDSR.replace('{width}', '256'),
+        student=_EDSR.replace('{width}', '64'),
+        teacher_size='256x32',
+        student_size='64x32',
+        teacher_tag='f256b32',
+        student_tag='f64b32',
+        teacher_files={s: f'EDSR_Lx{s}_f256b32_DIV2K_official-{tag}.pth' for s, tag in _EDSR_FILES.items()},
+        teacher_source="BasicSR's model zoo",
+        authors={
+            2: 'pixel:kd = 5:1 (ours 1:1) and 2 zoom-in crops (ours 1)',
+            3: 'pixel:kd = 5:1 (ours 1:1)',
+            4: 'pixel:kd = 5:1 (ours 1:1) and an x2 student to start from (ours: train_dukd_edsr_x4_from_x2.yml)',
+        },
+    ),
+    'rcan': Architecture(
+        title='RCAN',
+        teacher=_RCAN.replace('{blocks}', '20'),
+        student=_RCAN.replace('{blocks}', '6'),
+        teacher_size='10x20',
+        student_size='10x6',
+        teacher_tag='g10b20',
+        student_tag='g10b6',
+        teacher_files={s: f'RCAN_BIX{s}.pt' for s in SCALES},
+        teacher_source="RCAN's authors (their layout is read as it is)",
+        authors={
+            2: 'pixel:kd = 1:1 (as ours), but no consistency (ours 0.3) and no zoom-out (ours on)',
+            3: 'pixel:kd = 2:1 (ours 1:1)',
+            4: 'pixel:kd = 1:1 (as ours), but consistency 0.0 (ours 0.3) and no zoom-out (ours on)',
+        },
+    ),
+    'swinir': Architecture(
+        title='SwinIR',
+        teacher=_SWINIR.replace('{width}', '180').replace('{sixes}', str([6] * 6)),
+        student=_SWINIR.replace('{width}', '60').replace('{sixes}', str([6] * 4)),
+        teacher_size='180x36',
+        student_size='60x24',
+        teacher_tag='c180s36',
+        student_tag='c60s24',
+        teacher_files={s: f'001_classicalSR_DIV2K_s48w8_SwinIR-M_x{s}.pth' for s in SCALES},
+        teacher_source="SwinIR's authors",
+        authors={
+            2: 'pixel:kd = 5:1 (ours 1:1), no zoom-out (ours on) and embed_dim 18 (ours 60, as their file is named)',
+            3: 'pixel:kd = 5:1 (ours 1:1) and no zoom-out (ours on)',
+            4: 'pixel:kd = 5:1 (ours 1:1) and no zoom-out (ours on)',
+        },
+        alone_model='SwinIRModel',
+    ),
+}
+METHODS = {  # by the file name's part: model, title, the losses after pixel_opt
+    'dukd_': ('DUKDModel', 'Data upcycling distillation (DUKD)', ('kd_opt', 'dukd_opt')),
+    'kd_': ('DistillModel', 'Logits distillation', ('kd_opt',)),
+    '': (None, 'The student alone', ()),
+}
+ACROSS = (('edsr', 'rcan'), ('swinir', 'rcan'), ('swinir', 'edsr'), ('rcan', 'edsr'))
+"""Teacher and student of the examples across architectures, x4."""
+
+_DUKD_PARTS = """\
+    zoom_in:  # crops of the HR patch, labelled by the teacher; ~ switches it off
+      num: 1
+    zoom_out:  # the LR patch shrunk by scale, with the LR patch as ground truth; ~ switches it off
+      gt: true
+    consistency:  # random invertible augmentation of the student's input; ~ switches it off
+      ops: [invert, hflip, vflip, transpose]
+      prob: 0.3
+      views: [zoom_in, zoom_out]
+"""
+_TRAIN_SET = """\
+  train:
+    name: DIV2K
+    type: PairedImageDataset
+    dataroot_gt: datasets/DIV2K/DIV2K_train_HR_sub.lmdb
+    dataroot_lq: datasets/DIV2K/DIV2K_train_LR_bicubic_X{scale}_sub.lmdb
+    io_backend:
+      type: lmdb
+
+    gt_size: {gt_size}  # LR patches of {patch}x{patch}
+    use_hflip: true
+    use_rot: true
+
+    # data loader
+    num_worker_per_gpu: 6
+    batch_size_per_gpu: 16
+    # BasicSR restarts its workers with the same random numbers in every epoch: one epoch of 100 times the
+    # sub-images (32,592) is 203,700 iterations, so that crops hardly ever repeat.
+    dataset_enlarge_ratio: 100
+    prefetch_mode: ~
+"""
+_SCHEDULE = """\
+  ema_decay: 0.999
+  optim_g:
+    type: Adam
+    lr: !!float 1e-4
+    weight_decay: 0
+    betas: [0.9, 0.99]
+
+  scheduler:
+    type: MultiStepLR
+    milestones: [100000, 200000]
+    gamma: 0.1
+
+  total_iter: 250000
+  warmup_iter: -1  # no warm up
+"""
+_METRICS = """\
+
+  metrics:
+    psnr:  # metric name, can be arbitrary
+      type: calculate_psnr
+      crop_border: {scale}
+      test_y_channel: true
+    ssim:
+      type: calculate_ssim
+      crop_border: {scale}
+      test_y_channel: true
+"""
+_LOGGING = """\
+
+# logging settings
+logger:
+  print_freq: 100
+  save_checkpoint_freq: !!float 5e3
+  use_tb_logger: true
+  wandb:
+    project: ~
+    resume_id: ~
+
+# dist training settings
+dist_params:
+  backend: nccl
+  port: 29500
+"""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training file."""
+
+    method: str
+    """A key of METHODS."""
+    teacher: str
+    student: str
+    """Keys of ARCHITECTURES; without a teacher both are the student's."""
+    scale: int
+    staged: bool = False
+    """Start from the x2 student of the same method and architectures."""
+
+    @property
+    def pair(self) -> str:
+        """As in the file's name, e.g. 'edsr' or 'edsr_to_rcan'."""
+        return self.student if self.teacher == self.student else f'{self.teacher}_to_{self.student}'
+
+    @property
+    def file(self) -> str:
+        """E.g. 'train_dukd_edsr_x4.yml'."""
+        return f'train_{self.method}{self.pair}_x{self.scale}{"_from_x2" if self.staged else ""}.yml'
+
+    @property
+    def name(self) -> str:
+        """Of the run, e.g. 'DUKD_EDSR_x4_f256b32_f64b32_DIV2K_250k_B16'."""
+        teacher, student = ARCHITECTURES[self.teacher], ARCHITECTURES[self.student]
+        title = student.title if self.teacher == self.student else f'{teacher.title}_{student.title}'
+        tags = f'{teacher.teacher_tag}_{student.student_tag}' if self.method else student.student_tag
+        staged = '_from_x2' if self.staged else ''
+        return f'{self.method.upper()}{title}_x{self.scale}_{tags}_DIV2K_250k_B16{staged}'
+
+    def text(self) -> str:
+        """The whole file."""
+        teacher, student = ARCHITECTURES[self.teacher], ARCHITECTURES[self.student]
+        networks = f'# network structures\nnetwork_g:\n{student.student}'
+        if self.method:
+            networks += f'\nnetwork_t:\n{teacher.teacher}'
+        return _fill(
+            self._head()
+            + _general(self.name, METHODS[self.method][0] or student.alone_model)
+            + f'{_TRAIN_SET}\n{_paired_sets("val")}\n{networks}\n{self._paths()}'
+            + f'\n# training settings\ntrain:\n{_SCHEDULE}\n{self._losses()}'
+            + f'\n# validation settings\nval:\n  val_freq: !!float 5e3\n  save_img: false\n{_METRICS}{_LOGGING}',
+            self.scale,
+        )
+
+    def _head(self) -> str:
+        teacher, student = ARCHITECTURES[self.teacher], ARCHITECTURES[self.student]
+        title, dukd = METHODS[self.method][1], f'train_dukd_{self.pair}_x{self.scale}.yml'
+        to = f'{student.title} {student.student_size}' if self.teacher != self.student else student.student_size
+        sizes = f'{teacher.title} {teacher.teacher_size} -> {to}'
+        if not self.method:
+            sizes = f'{student.title} {student.student_size}'
+        role = '' if self.method == 'dukd_' else f': the baseline of {dukd}'
+        if self.method == 'dukd_':
+            role = ', across architectures' if self.teacher != self.student else ": the paper's networks and schedule"
+            role += ', from the x2 student' if self.staged else ', from scratch'
+        lines = [f'# {title}, {sizes}, x{self.scale}{role}.']
+        if self.method:
+            lines.append(f'# The teacher is {teacher.teacher_files[self.scale]} of {teacher.teacher_source}.')
+        lines.append(f'# basicsr train -opt options/{self.file} [--auto_resume]')
+        return '\n'.join(lines) + '\n'
+
+    def _paths(self) -> str:
+        path = '# path\npath:\n'
+        if self.staged:
+            first = Training(self.method, self.teacher, self.student, 2)
+            path += (
+                f'  # The student of {first.file}: train that first. Layers of the same shape are\n'
+                '  # taken, the rest starts anew and is listed. The paper gains about 0.13 dB on Urban100 from it.\n'
+                f'  pretrain_network_g: experiments/{first.name}/models/net_g_latest.pth\n  strict_load_g: false\n'
+            )
+        else:
+            path += '  pretrain_network_g: ~\n  strict_load_g: true\n'
+        if self.method:
+            file = ARCHITECTURES[self.teacher].teacher_files[self.scale]
+            path += f'  pretrain_network_t: experiments/pretrained_models/{file}\n'
+            path += '  param_key_t: params\n  strict_load_t: true\n'
+        return path + '  resume_state: ~\n'
+
+    def _losses(self) -> str:
+        student = ARCHITECTURES[self.student]
+        text = '  # losses'
+        if self.method:
+            text += '. The paper does not give its weights: 1 everywhere, one method for all networks.\n'
+            text += (
+                '  # The authors have no file for this pair.'
+                if self.teacher != self.student
+                else f"  # The authors' DUKD file of {student.title} x{self.scale} has\n"
+                f'  # {student.authors[self.scale]}.'
+            )
+        blocks = []
+        for name in ('pixel_opt', *METHODS[self.method][2]):
+            block = f'  {name}:\n    type: L1Loss\n    loss_weight: 1.0\n    reduction: mean\n'
+            blocks.append(block + (_DUKD_PARTS if name == 'dukd_opt' else ''))
+        return text + '\n' + '\n'.join(blocks)
+
+
+def test_text(arch: str, scale: int) -> str:
+    """The test file of the student of an architecture."""
+    student, training = ARCHITECTURES[arch], Training('dukd_', arch, arch, scale)
+    head = (
+        f'# The student of {training.file}, x{scale}. A student needs no teacher in a test, so this is '
+        f'{student.alone_model}.\n# basicsr test -opt options/test_{arch}_x{scale}.yml\n'
+        '# Another student of this size: '
+        '--force_yml name=KD path:pretrain_network_g=experiments/NAME/models/net_g_250000.pth\n'
+        '# Another architecture: copy its network_g from the file it was trained with.\n'
+    )
+    return _fill(
+        head
+        + _general(f'test_DUKD_{student.title}_x{scale}_{student.student_tag}', student.alone_model)
+        + f'{_paired_sets("test")}\n# network structures\nnetwork_g:\n{student.student}'
+        + f'\n# path\npath:\n  pretrain_network_g: experiments/{training.name}/models/net_g_250000.pth\n'
+        + '  param_key_g: params_ema  # the averaged weights; params for a run with ema_decay: 0\n'
+        + '  strict_load_g: true\n\n# validation settings\nval:\n  save_img: false\n'
+        + f"  suffix: ~  # of saved images' names; ~ for the name of the run\n{_METRICS}",
+        scale,
+    )
+
+
+def _fill(text: str, scale: int) -> str:
+    """Put the numbers of a scale in."""
+    numbers = {'scale': scale, 'gt_size': scale * LR_PATCH, 'patch': LR_PATCH}
+    for name, number in numbers.items():
+        text = text.replace(f'{{{name}}}', str(number))
+    return text
+
+
+def _general(name: str, model_type: str) -> str:
+    return (
+        f'# general settings\nname: {name}\nmodel_type: {model_type}\nscale: {{scale}}\n'
+        'num_gpu: auto  # all GPUs; 0 for the CPU\nmanual_seed: 10\n\n# dataset and data loader settings\ndatasets:\n'
+    )
+
+
+def _paired_sets(phase: str) -> str:
+    """The sections of the four test sets, `val` and `val_1` and so on."""
+    sections = [
+        f'  {phase}{f"_{number}" if number else ""}:\n    name: {name}\n    type: PairedImageDataset\n'
+        f'    dataroot_gt: datasets/{name}/GTmod{{scale}}\n    dataroot_lq: datasets/{name}/LRbicx{{scale}}\n'
+        '    io_backend:\n      type: disk\n'
+        for number, name in enumerate(TEST_SETS)
+    ]
+    return '\n'.join(sections)
+
+
+def family() -> dict[str, str]:
+    """Every file of the family: name to content."""
+    own = itertools.product(METHODS, ARCHITECTURES, SCALES)
+    trainings = [Training(method, arch, arch, scale) for method, arch, scale in own]
+    trainings += [Training('dukd_', teacher, student, 4) for teacher, student in ACROSS]
+    trainings.append(Training('dukd_', 'edsr', 'edsr', 4, staged=True))
+    files = {training.file: training.text() for training in trainings}
+    return files | {f'test_{arch}_x{scale}.yml': test_text(arch, scale) for arch in ARCHITECTURES for scale in SCALES}
+
+
+def main() -> int:
+    """Write or check; see the module."""
+    parser = argparse.ArgumentParser(description='Write the family of options files.')
+    parser.add_argument('--check', action='store_true', help='write nothing; exit 1 when a file differs')
+    check = parser.parse_args().check
+    wanted = {HERE / name: text.encode('ascii') for name, text in family().items()}
+    different = [file for file, text in wanted.items() if not file.is_file() or file.read_bytes() != text]
+    for file in different:
+        if not check:
+            file.write_bytes(wanted[file])
+        sys.stdout.write(f'{file.name} {"differs" if check else "written"}\n')
+    return int(check and bool(different))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
