@@ -55,6 +55,7 @@ def options_folder() -> Path:
 def _prepare(root: Path) -> None:
     """The photographs as training LMDB and test folders, and the teacher where the options files name it."""
     import skimage.data
+
     from datasets_prep.prepare import prepare_benchmark, prepare_training
 
     photographs = Path(skimage.data.__file__).parent
