@@ -8,17 +8,17 @@ peer:  the authors' DUKD (a checkout of yun224/DUKD given by --peer) with the sa
 
 Every measurement runs in a process of its own (peak memory is a process's), in turns, on seeded random images and
 weights: the time of a convolution does not depend on them. Times are the best of all iterations of a mode, medians
-beside them; memory is the peak above that process's baseline after importing BasicSR (CPU: resident memory; CUDA:
-torch's allocator).
+beside them; memory is the peak of the iterations, building and loading left out, above that process's baseline after
+importing BasicSR (CPU: resident memory, Linux; CUDA: torch's allocator).
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -71,6 +71,8 @@ def measure(mode: str, pair: dict, device: str, iterations: int, peer: str | Non
         step = {'floor': floor_step, 'ours': model_step, 'peer': model_step}[mode](
             mode, pair, Path(folder), device, data, peer
         )
+        gc.collect()
+        forget_peak()
         times = []
         for iteration in range(1, iterations + 2):
             start = time.perf_counter()
@@ -78,16 +80,25 @@ def measure(mode: str, pair: dict, device: str, iterations: int, peer: str | Non
             if device == 'cuda':
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - start)
-    peak = torch.cuda.max_memory_allocated() if device == 'cuda' else resident(peak=True) - baseline
+    peak = torch.cuda.max_memory_allocated() if device == 'cuda' else highest_resident() - baseline
     return {'times': times[1:], 'memory': peak, 'torch': torch.__version__, 'threads': torch.get_num_threads(),
             'device': torch.cuda.get_device_name() if device == 'cuda' else platform.processor() or 'CPU'}  # fmt: skip
 
 
-def resident(peak: bool = False) -> int:
-    """Resident memory of this process in bytes, now or at its highest."""
-    if peak:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def resident() -> int:
+    """Resident memory of this process in bytes."""
     return int(Path('/proc/self/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+
+
+def forget_peak() -> None:
+    """Set the kernel's mark of this process's highest resident memory to its present one (man proc, clear_refs)."""
+    Path('/proc/self/clear_refs').write_text('5')
+
+
+def highest_resident() -> int:
+    """The highest resident memory since `forget_peak`, in bytes."""
+    line = next(line for line in Path('/proc/self/status').read_text().splitlines() if line.startswith('VmHWM'))
+    return int(line.split()[1]) * 1024
 
 
 def floor_step(mode, pair, folder, device, data, peer):  # noqa: ANN001, ANN201

@@ -40,9 +40,6 @@ class DistillModel(SRModel):
         self.net_g.train()
         self.size_requirement = padding.size_requirement(self.net_g)
         self.net_t = build_teacher(self.opt).to(self.device)
-        if self.device.type == 'cpu':
-            # oneDNN takes convolutions so without reordering: labels cost 13 % less time (benchmarks/step_time.py).
-            self.net_t.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for teacher in self.net_t.members:
             parameters = sum(parameter.numel() for parameter in teacher.parameters())
             get_root_logger().info(
