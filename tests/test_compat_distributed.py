@@ -135,6 +135,8 @@ with open(f"{folder}/{opt['rank']}.json", 'w') as f:
     json.dump({'stock_failed': failed, 'backend': torch.distributed.get_backend(), 'size': opt['world_size'],
                'seed': torch.initial_seed(), 'type': type(wrapped).__name__, 'grad': net.weight.grad.item(),
                'start': mp.get_start_method(allow_none=True) == 'spawn', 'cuda': torch.cuda.is_available()}, f)
+# As when train_pipeline has returned: a DDP module that outlives its group can abort the interpreter's end.
+del model, net, wrapped
 """
 
 

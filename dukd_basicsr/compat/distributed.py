@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,7 @@ def _leave_group() -> None:
     import torch.distributed as dist
 
     if dist.is_initialized() and getattr(sys, 'last_value', None) is None:
+        gc.collect()  # DDP modules in reference cycles; one that outlives its group can abort the interpreter's end
         dist.destroy_process_group()
 
 
