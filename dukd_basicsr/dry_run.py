@@ -25,6 +25,7 @@ from dukd_basicsr import padding, teacher
 from dukd_basicsr.checkpoint import build_network
 from dukd_basicsr.complexity import count_macs, count_parameters
 from dukd_basicsr.errors import UserError
+from dukd_basicsr.networks import input_channels
 
 try:
     import resource
@@ -95,7 +96,7 @@ def measure(opt: Mapping[str, Any]) -> DryRun:
         model = build_model(_completed(opt))
     patch = _patch(model.net_g, real, opt['scale'])
     teachers = list(model.net_t.members) if hasattr(model, 'net_t') else []
-    channels = opt['network_g'].get('num_in_ch', opt['network_g'].get('in_chans', 3))
+    channels = input_channels(opt['network_g'])
     model.feed_data(_pair(channels, patch, opt['scale']))
     with ExitStack() as stack:
         saved = stack.enter_context(_saved_for_backward(model.net_g))

@@ -10,7 +10,7 @@ import torch
 
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluate import Bicubic, Network
-from dukd_basicsr.networks import load_network
+from dukd_basicsr.networks import input_channels, load_network
 from dukd_basicsr.protocol import Options
 from dukd_basicsr.teacher import as_list, build_teacher
 
@@ -62,7 +62,7 @@ def _load_student(opt: Options, file: Path, device: torch.device) -> Network:
         param_key, strict = path_opt.get('param_key_g', 'params'), path_opt.get('strict_load_g', True)
     net = load_network(opt['network_g'], str(path), param_key, strict, str(file))
     net = net.eval().requires_grad_(False).to(device)
-    return Network(opt['name'], 'student', net, str(path), opt['network_g'].get('num_in_ch', 3))
+    return Network(opt['name'], 'student', net, str(path), input_channels(opt['network_g']))
 
 
 def _newest_weights(name: str, file: Path) -> Path:
@@ -91,5 +91,5 @@ def _load_teachers(opt: Options, teachers: dict[tuple[Any, ...], Network], devic
         if key not in teachers:
             one = {**opt, 'network_t': network, 'path': {**path_opt, 'pretrain_network_t': path}}
             teacher = build_teacher(one).to(device)
-            channels = opt['network_g'].get('num_in_ch', 3)
+            channels = input_channels(opt['network_g'])
             teachers[key] = Network(f'{Path(path).stem} (teacher)', 'teacher', teacher, path, channels)

@@ -10,6 +10,11 @@ from torch import nn
 from dukd_basicsr.checkpoint import build_network, load_into, read_weights
 
 
+def input_channels(network_opt: Mapping[str, Any]) -> int:
+    """Channels of a network's input: `num_in_ch`, or `in_chans` as SwinIR has it; 3 where neither is given."""
+    return network_opt.get('num_in_ch', network_opt.get('in_chans', 3))
+
+
 def load_network(
     network_opt: Mapping[str, Any], path: str, param_key: str | None = 'params', strict: bool = True, what: str = ''
 ) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dukd_basicsr import padding
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.networks import load_network
+from dukd_basicsr.networks import input_channels, load_network
 
 PROBE_SIZE = 16
 """Side of the zeros that a teacher answers once: small and even."""
@@ -107,7 +107,7 @@ def build_teacher(opt: Mapping[str, Any]) -> Teacher | TeacherGroup:
     for network, path in zip(networks, paths, strict=True):
         key, strict = path_opt.get('param_key_t', 'params'), path_opt.get('strict_load_t', True)
         teacher = Teacher(load_network(network, path, key, strict, 'path.pretrain_network_t'))
-        check_output(teacher, opt['scale'], opt['network_g'].get('num_in_ch', 3))
+        check_output(teacher, opt['scale'], input_channels(opt['network_g']))
         teachers.append(teacher)
     if len(teachers) == 1:
         return teachers[0]
