@@ -9,7 +9,11 @@ from typing import Any
 
 import yaml
 
+from dukd_basicsr import plain_yaml
 from dukd_basicsr.errors import UserError, did_you_mean
+
+_DIGITS = 100
+"""Of a whole number; Python does not read more than 4300, and `huge_number` refuses more than 20."""
 
 
 def force_yml(opt: MutableMapping[str, Any], entries: Iterable[str]) -> None:
@@ -25,13 +29,16 @@ def force_yml(opt: MutableMapping[str, Any], entries: Iterable[str]) -> None:
         entries (Iterable[str]): `key:key=value` each, as BasicSR writes them.
 
     Raises:
-        UserError: No '=', a key whose parent is not in the file, a value that is not a literal.
+        UserError: No '=', a key whose parent is not in the file, a value that is not a literal or far too large.
     """
     for entry in entries:
         keys, equals, value = entry.partition('=')
         if not equals:
             raise UserError(f'--force_yml {entry}: write key:key=value, for instance train:total_iter=1000.')
-        set_by_path(opt, keys.strip(), parse_value(value.strip()))
+        parsed = parse_value(value.strip())
+        if plain_yaml.huge_number(parsed) is not None:
+            raise UserError(f'--force_yml {keys}: a whole number of more than 64 bits; write a smaller one.')
+        set_by_path(opt, keys.strip(), parsed)
 
 
 def set_by_path(opt: MutableMapping[str, Any], path: str, value: Any) -> None:  # noqa: ANN401
@@ -68,7 +75,7 @@ def parse_value(text: str) -> Any:  # noqa: ANN401
         except ValueError as error:
             raise UserError(f'--force_yml: {text} is not a number; write for instance 1e-4.') from error
     if re.fullmatch(r'[-+]?\d+', text):
-        return int(text)
+        return int(text[:_DIGITS])
     return _parse_collection(text) if text[:1] in ('[', '{') else text
 
 
@@ -76,8 +83,9 @@ def _parse_collection(text: str) -> Any:  # noqa: ANN401
     """Python's literals, as BasicSR's help shows them, else YAML's flow style, as the option file has them."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # the last two: nested too deeply
         try:
+            plain_yaml.check_size(text)
             return yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except plain_yaml.MISTAKES as error:
             raise UserError(f'--force_yml: {text} is not a list of plain values.') from error

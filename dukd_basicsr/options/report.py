@@ -8,12 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from dukd_basicsr.errors import UserError
+from dukd_basicsr.plain_yaml import MOST_NESTED
 
 _TEXT_NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+')
+LONGEST = 1000
+"""Characters of a sentence; the longest proper one lists all registered networks."""
 
 
 class OptionsError(UserError):
-    """All mistakes of an options file; `messages` holds one sentence each, starting with file and key."""
+    """All mistakes of an options file; `messages` holds one sentence each, starting with file and key.
+
+    Args:
+        messages (str): Shown on one line each, whatever text of the file they quote.
+    """
+
+    def __init__(self, *messages: str) -> None:
+        super().__init__(*map(one_line, messages))
 
 
 class Report:
@@ -34,7 +44,7 @@ class Report:
 
     def error(self, key: str, text: str) -> None:
         """Add an error, unless it follows from one at the same key or at a section around it."""
-        parts = key.split('.')
+        parts = key.split('.', MOST_NESTED)  # a key of the file may consist of dots alone
         if not any('.'.join(parts[:end]) in self.errors for end in range(1, len(parts) + 1)):
             self.errors[key] = self._sentence(key, text)
 
@@ -43,7 +53,7 @@ class Report:
         self.warnings.append(self._sentence(key, text))
 
     def _sentence(self, key: str, text: str) -> str:
-        return f'{self.prefix}{key}: {text}'.replace('\n', '\\n').replace('\r', '\\r')
+        return one_line(f'{self.prefix}{key}: {text}')
 
     def finish(self) -> list[str]:
         """The warnings.
@@ -54,6 +64,13 @@ class Report:
         if self.errors:
             raise OptionsError(*self.errors.values())
         return self.warnings
+
+
+def one_line(text: str) -> str:
+    """Text for one line of a terminal: control characters escaped, what is very long cut in its middle."""
+    if len(text) > LONGEST:
+        text = f'{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}'
+    return ''.join(char if char.isprintable() else char.encode('unicode_escape').decode('ascii') for char in text)
 
 
 def join(path: str, name: object) -> str:

@@ -7,8 +7,12 @@ from typing import Any
 
 import yaml
 
+from dukd_basicsr import plain_yaml
 from dukd_basicsr.errors import did_you_mean
-from dukd_basicsr.options.report import OptionsError
+from dukd_basicsr.options.report import OptionsError, show
+
+LARGEST = 2**20
+"""Bytes of an options file; they have a few thousand."""
 
 
 class _Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # type: ignore[misc]
@@ -25,7 +29,7 @@ class _Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # type: ignore[mi
         for (name, value), (name_node, _) in zip(pairs, node.value, strict=True):
             if name in result:
                 mark = name_node.start_mark
-                self.repeated.append(f'line {mark.line + 1}, column {mark.column + 1}: "{name}" stands here again; '
+                self.repeated.append(f'line {mark.line + 1}, column {mark.column + 1}: {show(name)} stands here again; '
                                      'keep one of the two.')  # fmt: skip
             result[name] = value
         return result
@@ -44,27 +48,42 @@ def load(path: Path) -> dict:
         dict: Plain data: `!!float 1e-4` is a number, `1e-4` is text in YAML 1.1, which `check` reports.
 
     Raises:
-        OptionsError: No such file, not UTF-8, not plain YAML (with line and column), repeated keys, no keys at all.
+        OptionsError: No such file, larger than 1 MB, not UTF-8, not plain YAML (with line and column), too deep or
+            with too many values, repeated keys, no keys at all, a number that no computer word holds.
     """
-    loader = _Loader(_read(Path(path)))
-    try:
-        opt = loader.get_single_data()
-    except yaml.YAMLError as error:
-        raise OptionsError(f'{path}: {_sentence(error)}') from None
-    except (TypeError, ValueError, RecursionError) as error:  # `!!float x`, a date that is none, a list as a key
-        raise OptionsError(f'{path}: not plain YAML: {" ".join(str(error).split())}.') from None
-    finally:
-        loader.dispose()
-    if loader.repeated:
-        raise OptionsError(*(f'{path}: {text}' for text in loader.repeated))
+    opt, repeated = _parse(_read(Path(path)), path)
+    if repeated:
+        raise OptionsError(*(f'{path}: {text}' for text in repeated))
     if not isinstance(opt, dict):
         raise OptionsError(f'{path}: there are no "key: value" lines; an options file starts with "name: ...".')
+    key = plain_yaml.huge_number(opt)
+    if key is not None:
+        raise OptionsError(f'{path}: {key}: a whole number of more than 64 bits; write a smaller one.')
     return opt
+
+
+def _parse(text: str, path: Path) -> tuple[Any, list[str]]:
+    """The plain data, and what is said of repeated keys."""
+    try:
+        plain_yaml.check_size(text)
+        loader = _Loader(text)
+        try:
+            return loader.get_single_data(), loader.repeated
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        raise OptionsError(f'{path}: {_sentence(error)}') from None
+    except plain_yaml.MISTAKES as error:
+        raise OptionsError(f'{path}: not plain YAML: {error}.') from None
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding='utf-8-sig')
+        with path.open('rb') as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise OptionsError(f'{path}: larger than 1 MB; an options file has a few kilobytes of text.')
+        return content.decode('utf-8-sig')
     except UnicodeDecodeError as error:
         raise OptionsError(f'{path}: not UTF-8 (byte {error.start}); save it as UTF-8.') from None
     except FileNotFoundError:
