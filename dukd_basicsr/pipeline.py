@@ -10,13 +10,12 @@ from typing import Any
 import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
 
 # isort: split
-import torch
 from basicsr.test import test_pipeline
 from basicsr.train import train_pipeline
 
-from dukd_basicsr.checkpoint import build_network
-from dukd_basicsr.errors import UserError
-from dukd_basicsr.networks import load_network
+from dukd_basicsr import preflight, probes
+from dukd_basicsr.failures import as_sentences
+from dukd_basicsr.options.upcycled_rules import is_cached
 from dukd_basicsr.teacher import build_teacher
 
 
@@ -29,35 +28,27 @@ def train(opt: Mapping[str, Any], argv: Sequence[str]) -> None:
 
     Raises:
         UserError: A network that does not fit its weights, its task or the machine; nothing has been created then.
+        RunError: The run failed on the way.
+        RunStopped: A signal has stopped it; everything is saved.
     """
-    _check_device(opt)
-    _check_student(opt)
-    if opt.get('network_t') is not None:
-        build_teacher(opt)
+    preflight.check_machine(opt, argv, 'experiments')
+    preflight.check_packages(opt)
+    probes.check_losses(opt)
+    student = probes.check_student(opt)
+    done = preflight.check_resumed(opt, argv, student)
+    if opt.get('network_t') is not None and not is_cached(opt):
+        for member in build_teacher(opt).members:
+            probes.check_zoomed_out(member, opt, 'network_t')
+    preflight.warn_of_full_disk(opt, student, done)
+    del student
     sys.argv = ['basicsr', *argv]
-    train_pipeline(os.getcwd())
+    with as_sentences(opt):
+        train_pipeline(os.getcwd())
 
 
 def test(opt: Mapping[str, Any], argv: Sequence[str]) -> None:
     """Run BasicSR's `test_pipeline`; arguments and errors as for `train`."""
-    _check_device(opt)
-    _check_student(opt)
+    preflight.check_machine(opt, argv, 'results')
+    probes.check_student(opt)
     sys.argv = ['basicsr', *argv]
     test_pipeline(os.getcwd())
-
-
-def _check_device(opt: Mapping[str, Any]) -> None:
-    if opt['num_gpu'] != 'auto' and opt['num_gpu'] > torch.cuda.device_count():
-        raise UserError(f'num_gpu: {opt["num_gpu"]}, but torch {torch.__version__} sees {torch.cuda.device_count()} '
-                        'CUDA devices; write num_gpu: 0 for the CPU, or num_gpu: auto.')  # fmt: skip
-
-
-def _check_student(opt: Mapping[str, Any]) -> None:
-    """Build the student and load its pretrained weights once, to fail before BasicSR creates folders."""
-    path_opt = opt['path']
-    path = path_opt.get('pretrain_network_g')
-    if path is None:
-        build_network(opt['network_g'])
-    else:
-        key, strict = path_opt.get('param_key_g', 'params'), path_opt.get('strict_load_g', True)
-        load_network(opt['network_g'], path, key, strict, 'path.pretrain_network_g')

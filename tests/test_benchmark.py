@@ -156,7 +156,7 @@ def test_missing_images_are_said_before_anything_is_written(tmp_path):
 def test_images_of_another_scale_are_said(tmp_path):
     file = write_options(tmp_path, 'first')
     shutil.copyfile(tmp_path / 'gt' / '0.png', tmp_path / 'lq' / '0.png')
-    with pytest.raises(UserError, match='bicubic makes it 136x84, but the ground truth is 68x42'):
+    with pytest.raises(UserError, match=r'0\.png 42x68, which is not scale: 2; name the folder of that scale'):
         benchmark.run([file], None)
 
 

@@ -88,7 +88,8 @@ def make_options(folder):
             opt[key] |= THIN.get(opt[key]['type'], {})
         opt['num_gpu'] = 0
         if 'train' in opt:
-            opt['datasets']['train'] |= {'gt_size': 12 * opt['scale'], 'batch_size_per_gpu': 2, 'num_worker_per_gpu': 0}
+            opt['datasets']['train'] |= {'gt_size': 16 * opt['scale'], 'batch_size_per_gpu': 2, 'num_worker_per_gpu': 0}
+            opt['dist_params'] = {'backend': 'gloo'}
             opt['train']['total_iter'] = opt['val']['val_freq'] = ITERATIONS
             opt['train']['scheduler']['milestones'] = [1]
             opt['logger'] = {'print_freq': 1, 'save_checkpoint_freq': ITERATIONS, 'use_tb_logger': False}

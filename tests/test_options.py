@@ -13,6 +13,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mistakes.workplace import encoded, write_lmdb
 
 from dukd_basicsr import options
 from dukd_basicsr.options import OptionsError, registered
@@ -189,10 +190,6 @@ MISTAKES = [
      'datasets.train.dataroot_gt: datasets/HR does not end in .lmdb, as io_backend.type: lmdb needs it.'),
     ({'datasets.val.dataroot_gt': 'a.lmdb'},
      'datasets.val.dataroot_gt: a.lmdb is an LMDB; write io_backend: {type: lmdb}.'),
-    ({'datasets.val.io_backend.type': 'lmdb', 'datasets.val.dataroot_lq': 'b.lmdb',
-      'datasets.val.dataroot_gt': 'datasets/DIV2K/DIV2K_train_HR_sub.lmdb'},
-     'datasets.val.dataroot_gt: datasets/DIV2K/DIV2K_train_HR_sub.lmdb is open for datasets.train already, and an '
-     'LMDB can be open once; use a folder of images here.'),
     ({'datasets.val.type': 'PairedImgDataset'},
      'datasets.val.type: "PairedImgDataset" is not registered. Did you mean "PairedImageDataset"?'),
     ({'num_gpu': 'two'}, 'num_gpu: "two" is not a whole number or "auto".'),
@@ -384,16 +381,12 @@ def test_dukd_options_read_defaults_and_switches():
 
 @pytest.fixture
 def workplace(tmp_path):
-    """LMDBs by their meta_info.txt, folders of images and a teacher, as the options below name them."""
-    for name, side, width in (('HR', 64, 68), ('LR', 16, 17)):
-        folder = tmp_path / f'{name}.lmdb'
-        folder.mkdir()
-        (folder / 'data.mdb').touch()
-        lines = [f'{number}.png ({side},{width},3) 1' for number in range(4)]
-        (folder / 'meta_info.txt').write_text('\n'.join(lines))
-    for name in ('gt', 'lq'):
+    """LMDBs, folders of images and a teacher, as the options below name them."""
+    for name, size in (('HR', (64, 68)), ('LR', (16, 17))):
+        write_lmdb(tmp_path / f'{name}.lmdb', {str(number): size for number in range(4)})
+    for name, size in (('gt', (64, 68)), ('lq', (16, 17))):
         (tmp_path / name).mkdir()
-        (tmp_path / name / 'a.png').touch()
+        (tmp_path / name / 'a.png').write_bytes(encoded(*size))
     (tmp_path / 'teacher.pth').touch()
     train = {'datasets.train.' + key: value for key, value in {
         'dataroot_gt': 'HR.lmdb', 'dataroot_lq': 'LR.lmdb', 'gt_size': 32, 'batch_size_per_gpu': 8,
@@ -410,8 +403,9 @@ FILE_MISTAKES = [
     ({'datasets.train.batch_size_per_gpu': 9},
      'datasets.train.batch_size_per_gpu: 4 images times dataset_enlarge_ratio: 2 do not fill a batch of 9; write '
      'dataset_enlarge_ratio: 3.'),
-    ({'scale': 2}, 'datasets.train.dataroot_lq: 0 is 16x17 in it and 64x68 in {root}/HR.lmdb, which is not scale: 2; '
-                   'name the LMDB of that scale.'),
+    ({'scale': 2, 'datasets.val.type': 'SingleImageDataset'},
+     'datasets.train.dataroot_lq: 0 is 16x17 in it and 64x68 in {root}/HR.lmdb, which is not scale: 2; name the LMDB '
+     'of that scale.'),
     ({'path.pretrain_network_t': 'techer.pth'},
      'path.pretrain_network_t: there is no file techer.pth; put it there or correct the path. Did you mean '
      '"teacher.pth"?'),

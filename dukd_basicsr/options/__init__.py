@@ -30,6 +30,7 @@ from dukd_basicsr.options.rules import (
 )
 from dukd_basicsr.options.schema import Options
 from dukd_basicsr.options.schema_train import Consistency, DukdLoss, ZoomIn, ZoomOut
+from dukd_basicsr.options.step_rules import check_step
 from dukd_basicsr.options.yaml_file import load
 
 __all__ = ['DUKDOptions', 'OptionsError', 'apply_overrides', 'check', 'check_files', 'dukd_options', 'load']
@@ -108,6 +109,7 @@ def check(opt: dict, path: Path, is_train: bool) -> list[str]:
         check_training(options, report)
         check_losses(options, opt, report)
         check_patches(options, getattr(datasets.get('train'), 'gt_size', None), report)
+        check_step(options, getattr(datasets.get('train'), 'batch_size_per_gpu', None), report)
     return report.finish()
 
 

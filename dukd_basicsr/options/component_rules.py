@@ -12,6 +12,7 @@ from dukd_basicsr.options.report import Report, join, report_text_number, show
 
 _SCALE = ('upscale', 'scale')
 _CHANNELS = ('num_in_ch', 'in_chans')
+_PAIRED = ('PairedImageDataset', 'UpcycledImageDataset')
 
 
 def check_component(
@@ -90,6 +91,8 @@ def check_networks(options: Mapping[str, Any], strict: bool, report: Report) -> 
     for key, (component, given) in found.items():
         _check_scale(key, component, given, options.get('scale'), report)
     _check_channels(found, report)
+    if 'network_g' in found:
+        _check_images(*found['network_g'], options.get('datasets'), report)
 
 
 def _networks(options: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -133,3 +136,16 @@ def _check_channels(found: Mapping[str, tuple[Component, Mapping[str, Any]]], re
             if student[1] != teacher[1]:
                 report.error(f'{key}.{teacher[0]}', f'{teacher[1]}, but network_g.{student[0]}: {student[1]}; '
                              'teacher and student need the same channels.')  # fmt: skip
+
+
+def _check_images(component: Component, given: Mapping[str, Any], datasets: Any, report: Report) -> None:  # noqa: ANN401
+    """The student takes and gives what its data sets have: RGB, or luma with `color: y`."""
+    for name, dataset in datasets.items() if isinstance(datasets, Mapping) else ():
+        if not isinstance(dataset, Mapping) or dataset.get('type') not in _PAIRED:
+            continue
+        images = 1 if dataset.get('color') == 'y' else 3
+        for names in (_CHANNELS, ('num_out_ch', *_CHANNELS)):
+            argument = network_argument(component, given, names)
+            if argument and isinstance(argument[1], int) and argument[1] != images:
+                report.error(f'network_g.{argument[0]}', f'{argument[1]}, but the images of datasets.{name} have '
+                             f'{images}; write {argument[0]}: {images}.')  # fmt: skip

@@ -9,6 +9,7 @@ from dukd_basicsr.options.component_rules import check_component, network_argume
 from dukd_basicsr.options.registered import components
 from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.schema import Options
+from dukd_basicsr.options.upcycled_rules import is_cached
 
 _LOSSES = ('pixel_opt', 'kd_opt', 'dukd_opt', 'perceptual_opt')
 _DUKD_KEYS = ('zoom_in', 'zoom_out', 'consistency')
@@ -56,9 +57,10 @@ def _check_dukd(o: Options, train: Mapping[str, Any], report: Report) -> None:
 
 
 def _check_teacher(o: Options, train: Mapping[str, Any], report: Report) -> None:
-    if o.network_t is None:
+    cached = is_cached({'datasets': o.datasets})
+    if o.network_t is None and not cached:
         report.error('network_t', f'missing key: {o.model_type} needs a teacher, e.g. {{type: EDSR, ...}}.')
-    if o.path and o.path.pretrain_network_t is None:
+    if o.path and o.path.pretrain_network_t is None and not cached:
         report.error('path.pretrain_network_t', f"missing key: {o.model_type} needs the teacher's weights.")
     check_teachers(o, report)
     if train.get('perceptual_opt') is not None:
@@ -66,7 +68,7 @@ def _check_teacher(o: Options, train: Mapping[str, Any], report: Report) -> None
 
 
 def check_patches(o: Options, gt_size: int | None, report: Report) -> None:
-    """Patches that shrink to whole pixels; without a teacher, where nothing pads, to whole windows.
+    """Patches that shrink to whole pixels and fill windows; without a teacher, where nothing pads, whole windows.
 
     Args:
         o (Options): The typed options, of a training run.
@@ -84,6 +86,24 @@ def check_patches(o: Options, gt_size: int | None, report: Report) -> None:
     elif window and lq % window:
         report.error('network_g.window_size', f'an LR patch of {lq} (gt_size: {gt_size}) is not a multiple of the '
                      f'window {window}; {_sizes(o.scale * window)}.')  # fmt: skip
+    else:
+        _check_windows(o, lq, zoom_out, report)
+
+
+def _check_windows(o: Options, lq: int, zoom_out: bool, report: Report) -> None:
+    """Padding mirrors an input; a window of more than twice its side shows the same pixels again and again."""
+    scale = o.scale
+    least, key, what, instead = lq, 'datasets.train.gt_size', 'an LR patch', ''
+    if zoom_out:
+        least, key, what, instead = lq // scale, 'train.dukd_opt.zoom_out', 'a zoomed-out patch', ', or zoom_out: ~'
+    networks = o.network_t if isinstance(o.network_t, list) else [o.network_t]
+    for network, name in ((o.network_g, 'network_g'), *((network, 'network_t') for network in networks)):
+        window = _window(network)
+        if window and window > 2 * least:
+            factor = scale**2 if zoom_out else scale
+            size = -(-window // 2) * factor
+            report.error(key, f'{what} of {least} pixels cannot fill the window {window} of {name}, not even mirrored; '
+                         f'write gt_size: {size} or more{instead}.')  # fmt: skip
 
 
 def check_teachers(o: Options, report: Report) -> None:

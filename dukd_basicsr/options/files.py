@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from dukd_basicsr.errors import did_you_mean
-from dukd_basicsr.options.lmdb_rules import check_batch, check_lmdb_pair
+from dukd_basicsr.options.folder_rules import check_folder_pair, check_images, listed_pairs
+from dukd_basicsr.options.lmdb_rules import check_lmdb_pair
 from dukd_basicsr.options.report import Report
+from dukd_basicsr.options.upcycled_rules import TYPE as UPCYCLED
+from dukd_basicsr.options.upcycled_rules import cache_problem, is_cached
 
-_IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
 _BENCHMARKS = ('Set5', 'Set14', 'B100', 'BSD100', 'BSDS100', 'Urban100', 'Manga109')
 _ZOO = "BasicSR's model zoo (docs/ModelZoo.md of github.com/XPixelGroup/BasicSR)"
 
 
 def check_files(opt: dict, root: Path, is_train: bool) -> None:
-    """Check data, weights and training state that the options name. Reads names and sizes, no images.
+    """Check data, weights and training state that the options name. No image is decoded, none is left unread.
 
     Args:
         opt (dict): Options that `options.check` has passed.
@@ -29,23 +31,39 @@ def check_files(opt: dict, root: Path, is_train: bool) -> None:
     """
     report = Report()
     for name, dataset in (opt.get('datasets') or {}).items():
-        if dataset.get('type') == 'PairedImageDataset':
+        if dataset.get('type') in ('PairedImageDataset', UPCYCLED):
             _check_dataset(f'datasets.{name}', name == 'train', dataset, opt, root, report)
     paths = opt.get('path') or {}
-    keys = ['pretrain_network_g', *(['pretrain_network_t', 'resume_state'] if is_train else [])]
+    keys = ['pretrain_network_g']
+    if is_train:
+        keys += ['resume_state'] if is_cached(opt) else ['pretrain_network_t', 'resume_state']
+    if is_train and is_cached(opt) and not report.errors:
+        problem = cache_problem(opt, root)
+        if problem:
+            report.error('datasets.train.dataroot_upcycled', problem)
     for key in keys:
         values = paths.get(key)
         for value in values if isinstance(values, list) else [values]:
-            if isinstance(value, str) and not (root / Path(value).expanduser()).is_file():
+            if isinstance(value, str) and not located(root, value).is_file():
                 report.error(f'path.{key}', _missing_file(value, root))
     report.finish()
+
+
+def located(root: Path, value: str) -> Path:
+    """Where a path of the options lies; one that no system can have (too long, of nobody's home) is no file."""
+    try:
+        path = root / Path(value).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError):
+        return root / '\0'
+    return path
 
 
 def _check_dataset(
     key: str, is_train: bool, dataset: Mapping[str, Any], opt: Mapping[str, Any], root: Path, report: Report
 ) -> None:
     roots = {name: dataset[name] for name in ('dataroot_gt', 'dataroot_lq')}
-    folders = {name: root / Path(value).expanduser() for name, value in roots.items()}
+    folders = {name: located(root, value) for name, value in roots.items()}
     absent = [name for name, folder in folders.items() if not folder.is_dir()]
     if absent:
         names = ' and '.join(str(roots[name]) for name in absent)
@@ -53,16 +71,16 @@ def _check_dataset(
         report.error(f'{key}.{absent[0]}', f'there is no {names}; {command}.')
         return
     lq, gt = folders['dataroot_lq'], folders['dataroot_gt']
+    template, listing = dataset.get('filename_tmpl', '{}'), dataset.get('meta_info_file')
+    needs, scale = _needs(dataset, opt) if is_train else {}, opt.get('scale') or 1
     if dataset['io_backend']['type'] == 'lmdb':
-        check_lmdb_pair(key, lq, gt, _needs(dataset, opt) if is_train else {}, opt.get('scale') or 1, report)
-    elif dataset.get('meta_info_file') is not None:
-        if not (root / Path(dataset['meta_info_file']).expanduser()).is_file():
-            report.error(f'{key}.meta_info_file', f'there is no file {dataset["meta_info_file"]}; write ~ to use all '
-                         'images of the folders.')  # fmt: skip
+        check_lmdb_pair(key, lq, gt, needs, scale, report)
+    elif listing is not None and not located(root, listing).is_file():
+        report.error(f'{key}.meta_info_file', f'there is no file {listing}; write ~ to use all images of the folders.')
+    elif listing is not None:
+        check_images(key, listed_pairs(key, lq, gt, template, located(root, listing), report), needs, scale, report)
     elif dataset['io_backend']['type'] == 'disk':
-        number = _check_folders(key, lq, gt, dataset.get('filename_tmpl', '{}'), report)
-        if is_train and number:
-            check_batch(key, number, _needs(dataset, opt), report)
+        check_folder_pair(key, lq, gt, template, needs, scale, report)
 
 
 def _needs(dataset: Mapping[str, Any], opt: Mapping[str, Any]) -> dict[str, float]:
@@ -74,28 +92,6 @@ def _needs(dataset: Mapping[str, Any], opt: Mapping[str, Any]) -> dict[str, floa
         'batch': dataset['batch_size_per_gpu'] * gpus,
         'ratio': dataset.get('dataset_enlarge_ratio', 1),
     }
-
-
-def _check_folders(key: str, lq: Path, gt: Path, template: str, report: Report) -> int:
-    """Images of the two folders by name; the number of HR images."""
-    found = {folder: {file.name for file in folder.iterdir() if _is_image(file)} for folder in (lq, gt)}
-    for name, folder in (('dataroot_gt', gt), ('dataroot_lq', lq)):
-        if not found[folder]:
-            report.error(f'{key}.{name}', f'there are no images in {folder}.')
-            return 0
-    pairs = {f'{template.replace("{}", Path(name).stem)}{Path(name).suffix}' for name in found[gt]}
-    wrong = sorted(pairs - found[lq])
-    if wrong:
-        report.error(f'{key}.dataroot_lq', f'{lq} has no {wrong[0]}, the LR image that filename_tmpl: '
-                     f"'{template}' gives for one of {gt} ({len(wrong)} are missing).")  # fmt: skip
-    elif len(found[lq]) != len(found[gt]):
-        report.error(f'{key}.dataroot_lq', f'{lq} has {len(found[lq])} images, but {gt} has {len(found[gt])}; '
-                     'remove those without pair.')  # fmt: skip
-    return len(found[gt])
-
-
-def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in _IMAGES and not file.name.startswith('.')
 
 
 def _how_to_prepare(dataroot: str, scale: Any) -> str:  # noqa: ANN401
@@ -117,7 +113,7 @@ def _how_to_prepare(dataroot: str, scale: Any) -> str:  # noqa: ANN401
 
 def _missing_file(value: str, root: Path) -> str:
     path = Path(value)
-    folder = (root / path.expanduser()).parent
+    folder = located(root, value).parent
     start = f'there is no file {value}'
     if re.search(r'_official-[0-9a-f]{8}\.pth$', path.name):
         return f'{start}; download {path.name} from {_ZOO} into {path.parent}.'

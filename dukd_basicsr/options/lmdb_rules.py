@@ -1,4 +1,4 @@
-"""A pair of LMDBs by what their meta_info.txt says, before BasicSR opens them."""
+"""A pair of LMDBs, before BasicSR opens them: complete, of the same keys, and of sizes that suit the training."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from dukd_basicsr.options.image_bytes import Size
+from dukd_basicsr.options.lmdb_values import lmdb_problem
 from dukd_basicsr.options.report import Report
 
-Shapes = dict[str, tuple[int, int]]
+Shapes = dict[str, Size]
 _LINE = re.compile(r'([^.\s]+)\.\S+ \((\d+),\s*(\d+)(?:,\s*\d+)?\)')
 
 
@@ -39,7 +41,7 @@ def check_lmdb_pair(key: str, lq: Path, gt: Path, needs: Mapping[str, float], sc
         report.error(f'{key}.dataroot_lq', f'{wrong[0]} is {lh}x{lw} in it and {h}x{w} in {gt}, which is not scale: '
                      f'{scale}; name the LMDB of that scale.')  # fmt: skip
     elif needs:
-        _check_needs(key, high, needs, report)
+        check_needs(key, high, len(high), needs, report)
 
 
 def _read_shapes(key: str, folder: Path, report: Report) -> Shapes:
@@ -57,21 +59,32 @@ def _read_shapes(key: str, folder: Path, report: Report) -> Shapes:
                          'remove the LMDB and run basicsr prepare.')  # fmt: skip
             return {}
         shapes[match[1]] = (int(match[2]), int(match[3]))
-    if not shapes:
-        report.error(key, f'{folder} has no images; remove it and run basicsr prepare.')
+    problem = lmdb_problem(folder, shapes) if shapes else f'{folder} has no images; remove it and run basicsr prepare.'
+    if problem:
+        report.error(key, problem)
+        return {}
     return shapes
 
 
-def _check_needs(key: str, high: Shapes, needs: Mapping[str, float], report: Report) -> None:
-    smallest = min(high, key=lambda name: min(high[name]))
-    height, width = high[smallest]
-    if needs['gt_size'] > min(height, width):
+def check_needs(key: str, high: Shapes, number: int, needs: Mapping[str, float], report: Report) -> None:
+    """Report a patch larger than the smallest HR image, and too few images for a batch.
+
+    Args:
+        key (str): Dotted key of the dataset.
+        high (Shapes): HR images of known size, by name.
+        number (int): All HR images.
+        needs (Mapping[str, float]): gt_size, batch and ratio.
+        report (Report): Collects the errors.
+    """
+    smallest = min(high, key=lambda name: min(high[name]), default='')
+    if smallest and needs['gt_size'] > min(high[smallest]):
+        height, width = high[smallest]
         report.error(f'{key}.gt_size', f'{needs["gt_size"]} is larger than the smallest HR image, {smallest} with '
                      f'{height}x{width}; write a smaller one.')  # fmt: skip
-    check_batch(key, len(high), needs, report)
+    _check_batch(key, number, needs, report)
 
 
-def check_batch(key: str, number: int, needs: Mapping[str, float], report: Report) -> None:
+def _check_batch(key: str, number: int, needs: Mapping[str, float], report: Report) -> None:
     """Report fewer images than a batch, with which BasicSR trains no iteration and says nothing."""
     if number * needs['ratio'] < needs['batch']:
         ratio = -(-needs['batch'] // number)

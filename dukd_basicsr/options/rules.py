@@ -10,6 +10,8 @@ from dukd_basicsr.options.loader import read_section
 from dukd_basicsr.options.report import Report, show
 from dukd_basicsr.options.schema import Options, OtherDataset, PairedDataset, TrainDataset
 from dukd_basicsr.options.schema_train import CosineRestart, MultiStep, Train
+from dukd_basicsr.options.schema_upcycled import UpcycledDataset
+from dukd_basicsr.options.upcycled_rules import TYPE as UPCYCLED
 
 STRICT_MODELS = ('SRModel', 'SwinIRModel', 'DistillModel', 'DUKDModel')
 """Models of which every key is known; other models have keys that only they know."""
@@ -37,7 +39,11 @@ def read_datasets(o: Options, is_train: bool, report: Report) -> Datasets:
             report.error(key, f'{"training" if is_train else "a test"} knows the datasets {use}.')
             continue
         paired = not isinstance(value, Mapping) or value.get('type') in ('PairedImageDataset', None)
-        if paired:
+        if isinstance(value, Mapping) and value.get('type') == UPCYCLED:
+            section = UpcycledDataset
+            if phase != 'train':
+                report.error(f'{key}.type', f'{UPCYCLED} is for training; write PairedImageDataset.')
+        elif paired:
             section = TrainDataset if phase == 'train' else PairedDataset
         else:
             section = OtherDataset
@@ -57,7 +63,6 @@ def check_datasets(o: Options, datasets: Datasets, report: Report) -> None:
         if isinstance(dataset, PairedDataset):
             _check_loader(o, f'datasets.{name}', name == 'train', dataset, report)
             _check_sources(f'datasets.{name}', dataset, report)
-    _check_opened_twice(datasets, report)
     names = [dataset.name for dataset in datasets.values() if not isinstance(dataset, TrainDataset)]
     for name, dataset in datasets.items():
         if names.count(dataset.name) > 1 and dataset.name is not None and name != 'train':
@@ -84,6 +89,10 @@ def _check_sources(key: str, dataset: PairedDataset, report: Report) -> None:
     roots = {'dataroot_gt': dataset.dataroot_gt, 'dataroot_lq': dataset.dataroot_lq}
     if dataset.dataroot_gt is not None and dataset.dataroot_gt == dataset.dataroot_lq:
         report.error(f'{key}.dataroot_lq', f'{dataset.dataroot_lq} is dataroot_gt too; LR and HR images differ.')
+    template = dataset.filename_tmpl
+    if template is not None and ('{}' not in template or set('{}') & set(template.replace('{}', ''))):
+        report.error(f'{key}.filename_tmpl', f'{show(template)} needs {{}} where the name of the HR image stands, e.g. '
+                     "'{}x4'.")  # fmt: skip
     backend = dataset.io_backend.type if dataset.io_backend else None
     for name, root in roots.items():
         is_lmdb = str(root).rstrip('/').endswith('.lmdb')
@@ -91,17 +100,6 @@ def _check_sources(key: str, dataset: PairedDataset, report: Report) -> None:
             report.error(f'{key}.{name}', f'{root} does not end in .lmdb, as io_backend.type: lmdb needs it.')
         elif root is not None and backend == 'disk' and is_lmdb:
             report.error(f'{key}.{name}', f'{root} is an LMDB; write io_backend: {{type: lmdb}}.')
-
-
-def _check_opened_twice(datasets: Datasets, report: Report) -> None:
-    """A process cannot open an LMDB a second time, and validation runs in that of training."""
-    first: dict[str, str] = {}
-    for name, dataset in datasets.items():
-        if isinstance(dataset, PairedDataset) and dataset.io_backend and dataset.io_backend.type == 'lmdb':
-            for key, root in (('dataroot_gt', dataset.dataroot_gt), ('dataroot_lq', dataset.dataroot_lq)):
-                if first.setdefault(root, name) != name:
-                    report.error(f'datasets.{name}.{key}', f'{root} is open for datasets.{first[root]} already, and an '
-                                 'LMDB can be open once; use a folder of images here.')  # fmt: skip
 
 
 def check_training(o: Options, report: Report) -> None:

@@ -139,7 +139,7 @@ class Options:
 
     name: str = key('the name of the run and of its folder')
     model_type: str = key('SRModel, DistillModel or DUKDModel')
-    scale: int = key('the factor of super-resolution', least=1)
+    scale: int = key('the factor of super-resolution', least=1, most=16)
     num_gpu: int | Literal['auto'] = key('how many GPUs, 0 for the CPU, auto for all', least=0)
     manual_seed: int | None = key('of all random numbers', default=None, least=0, most=2**32 - 1)
     find_unused_parameters: bool = key('for distributed training', default=False)

@@ -115,11 +115,15 @@ class DukdLoss(Loss):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeveralTeachers:
-    """`train.teacher_opt`: how several teachers label one batch."""
+class TeacherOptions:
+    """`train.teacher_opt`: how labels are made."""
 
+    precision: Literal['fp32', 'bf16', 'fp16'] = key(
+        "of the teacher's convolutions and matrix products; its labels are fp32 numbers in any case", default='fp32'
+    )
     combine: Literal['random', 'average'] = key(
-        'random draws one a step (the cost of one), average takes the mean of all', default='random'
+        'of several teachers: random draws one a step (the cost of one), average takes the mean of all',
+        default='random',
     )
 
 
@@ -135,5 +139,25 @@ class Train:
     pixel_opt: Loss | None = key('student against ground truth', default=None)
     kd_opt: Loss | None = key('student against teacher', default=None)
     dukd_opt: DukdLoss | None = key('upcycled data', default=None)
-    teacher_opt: SeveralTeachers | None = key('several teachers, e.g. {combine: average}', default=None)
+    teacher_opt: TeacherOptions | None = key('how labels are made, e.g. {precision: bf16}', default=None)
+    amp: Literal['bf16', 'fp16'] | None = key(
+        "precision of the student's convolutions and matrix products, ~ for fp32; losses and weights are fp32",
+        default=None,
+    )
+    tf32: bool | None = key("whether CUDA may round fp32 factors to 10 bits, ~ for torch's setting", default=None)
+    channels_last: bool = key('convolution weights of student and teacher as (out, H, W, in) in memory', default=False)
+    compile: bool = key('torch.compile for student and teacher: minutes before the first iteration', default=False)
+    accumulate: int = key(
+        'parts that a batch is trained on in, one after the other, for less memory and the same step',
+        default=1,
+        least=1,
+    )
     perceptual_opt: PerceptualLoss | None = key('features against ground truth, SRModel only', default=None)
+    grad_clip: float | None = key('largest norm of the gradient, ~ for any', default=None, above=0)
+    nonfinite_limit: int = key(
+        'steps in a row without a finite loss or gradient before the run stops', default=10, least=1
+    )
+    keep_checkpoints: int | None = key(
+        'checkpoints kept: the last N and the best of each metric; ~ for all', default=None, least=1
+    )
+    deterministic: bool = key('deterministic algorithms on CUDA: exact resume, slower', default=False)
