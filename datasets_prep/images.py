@@ -1,4 +1,4 @@
-"""Single images: finding, reading, cropping, shrinking and encoding them."""
+"""Single images: finding, reading, cropping and shrinking them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import torch
 from dukd_basicsr.resize import imresize
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
-COMPRESS_LEVEL = 1  # PNG, as BasicSR's LMDBs: nearly as small as the default and several times faster
 
 
 class UnusableImageError(ValueError):
@@ -99,14 +98,6 @@ def shrink(image: np.ndarray, scale: int) -> np.ndarray:
     planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).double()
     small = (imresize(planes, 1 / scale) + 0.5).floor().clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(small.numpy().transpose(1, 2, 0))
-
-
-def encode_png(image: np.ndarray) -> bytes:
-    """An (H, W, 3) uint8 image as the bytes of a PNG file."""
-    done, data = cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, COMPRESS_LEVEL])
-    if not done:
-        raise UnusableImageError('it cannot be written as PNG')
-    return data.tobytes()
 
 
 def _cut_off(data: bytes) -> bool:

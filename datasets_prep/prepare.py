@@ -7,10 +7,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from datasets_prep.codecs import Codec
 from datasets_prep.images import SUFFIXES, find_images, safe_names
 from datasets_prep.run import Target, fragment, produce
 from datasets_prep.subimages import Job, cut, pairs
 from dukd_basicsr.errors import UserError
+
+_GROWTH = {'png': 1.0, 'webp': 0.7, 'bmp': 1.6}  # bytes for a PNG's
 
 
 def prepare_training(
@@ -22,6 +25,7 @@ def prepare_training(
     step: int = 240,
     min_size: int = 192,
     workers: int | None = None,
+    codec: Codec = 'png',
 ) -> list[Path]:
     """Cut a folder of HR images into sub-images, with their MATLAB-bicubic LR at each scale, as LMDBs for BasicSR.
 
@@ -36,7 +40,8 @@ def prepare_training(
         size (int): Side of an HR sub-image; a shorter side of an image is kept whole.
         step (int): Distance of HR sub-images.
         min_size (int): Images with a shorter side are left out.
-        workers (int | None): Processes; None: one a CPU.
+        workers (int | None): Threads; None: one a CPU.
+        codec (Codec): See `codecs.encode`.
 
     Returns:
         list[Path]: `{name}_HR_sub.lmdb`, then `{name}_LR_bicubic_X{s}_sub.lmdb` for each scale, in `out/name`.
@@ -48,7 +53,7 @@ def prepare_training(
     scales, multiple = _checked_grid(scales, size, step)
     files = _images(source)
     jobs = [
-        Job(path, key, scales, multiple, size, step, min_size)
+        Job(path, key, scales, multiple, size, step, min_size, codec=codec)
         for path, key in zip(files, safe_names(files), strict=True)
     ]
     return _sub_images(jobs, out / name, f'{name}_', workers)
@@ -61,6 +66,7 @@ def prepare_div2k(
     size: int = 480,
     step: int = 240,
     workers: int | None = None,
+    codec: Codec = 'png',
 ) -> list[Path]:
     """As `prepare_training`, for the folders that DIV2K's zips unpack to; official LR is cut where it is there.
 
@@ -70,7 +76,8 @@ def prepare_div2k(
         scales (Sequence[int]): See `prepare_training`, as for the rest.
         size (int): Side of an HR sub-image.
         step (int): Distance of HR sub-images.
-        workers (int | None): Processes; None: one a CPU.
+        workers (int | None): Threads; None: one a CPU.
+        codec (Codec): See `codecs.encode`.
 
     Returns:
         list[Path]: `DIV2K_train_HR_sub.lmdb`, then `DIV2K_train_LR_bicubic_X{s}_sub.lmdb` for each scale.
@@ -89,7 +96,7 @@ def prepare_div2k(
         )
     official = [_official_lr(source, files, scale) for scale in scales]
     jobs = [
-        Job(path, key, scales, multiple, size, step, lr_sources=low)
+        Job(path, key, scales, multiple, size, step, lr_sources=low, codec=codec)
         for path, key, low in zip(files, safe_names(files), zip(*official, strict=True), strict=True)
     ]
     return _sub_images(jobs, out / 'DIV2K', 'DIV2K_train_', workers)
@@ -105,7 +112,7 @@ def prepare_benchmark(
         out (Path): Parent of the folder `name`.
         name (str): Name of the data set.
         scales (Sequence[int]): Whole numbers from 2 on.
-        workers (int | None): Processes; None: one a CPU.
+        workers (int | None): Threads; None: one a CPU.
 
     Returns:
         list[Path]: `GTmod{s}` and `LRbicx{s}` for each scale, in `out/name`; a pair is `<stem>.png` in both, the stem
@@ -139,12 +146,14 @@ def _sub_images(jobs: Sequence[Job], home: Path, prefix: str, workers: int | Non
         'size': job.size,
         'step': job.step,
         'min_size': job.min_size,
+        'codec': job.codec,
     }
     names = ['HR', *(f'LR_bicubic_X{scale}' for scale in job.scales)]
     targets = [Target(home / f'{prefix}{name}_sub.lmdb', parameters) for name in names]
     # Windows overlap (size / step) ** 2 times, but less in small images: half of that is a safe guess.
     overlap = max(1.0, (job.size / job.step) ** 2 / 2)
-    produce(cut, jobs, targets, workers, growth=overlap * sum(1 / scale**2 for scale in (1, *job.scales)))
+    growth = overlap * _GROWTH[job.codec] * sum(1 / scale**2 for scale in (1, *job.scales))
+    produce(cut, jobs, targets, workers, growth)
     paths = [target.path for target in targets]
     fragment(_dataset(home.name, paths[0], paths[-1], 'lmdb'), job.scales[-1], 'train')
     return paths

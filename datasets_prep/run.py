@@ -66,7 +66,7 @@ def produce(
         home.mkdir(parents=True, exist_ok=True)
         _check_space(home, int(growth * sum(path.stat().st_size for job in jobs for path in _files(job))))
         with staged([targets[index].path for index in pending]) as folders:
-            tally = _write(work, jobs, dict(zip(pending, folders, strict=True)), workers)
+            tally = _write(work, jobs, targets, dict(zip(pending, folders, strict=True)), workers)
             _check(tally, jobs)
             for index, folder in zip(pending, folders, strict=True):
                 write_record(folder, _record(targets[index], jobs, tally.digests))
@@ -104,12 +104,19 @@ def _pending(jobs: Sequence[Job], targets: Sequence[Target]) -> list[int]:
     ]
 
 
-def _write(work: Callable[[Job], Made], jobs: Sequence[Job], folders: dict[int, Path], workers: int | None) -> _Tally:
+def _write(
+    work: Callable[[Job], Made],
+    jobs: Sequence[Job],
+    targets: Sequence[Target],
+    folders: dict[int, Path],
+    workers: int | None,
+) -> _Tally:
     tally = _Tally()
     with ExitStack() as stack:
         writers: dict[int, LmdbWriter | FolderWriter] = {}
         for index, folder in folders.items():
-            writer = LmdbWriter(folder) if '.lmdb' in folder.name else FolderWriter(folder)
+            codec = targets[index].parameters.get('codec', 'png')
+            writer = LmdbWriter(folder, codec) if '.lmdb' in folder.name else FolderWriter(folder)
             stack.enter_context(writer)
             writers[index] = writer
         results = stack.enter_context(closing(ordered_map(work, jobs, workers)))

@@ -28,7 +28,9 @@ def is_finished(target: Path, record: Mapping[str, Any]) -> bool:
         return False
     try:
         found = json.loads((target / RECORD).read_text(encoding='utf-8'))
-    except (OSError, ValueError):
+        if 'codec' in record:
+            found = {'codec': 'png'} | found  # there was no other when the first records were written
+    except (OSError, ValueError, TypeError):
         found = None
     if found == record:
         return True

@@ -1,4 +1,4 @@
-"""From one source image to what every target stores of it: the work of one process."""
+"""From one source image to what every target stores of it: the work of one thread."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets_prep.images import UnusableImageError, decode_image, encode_png, mod_crop, shrink
+from datasets_prep.codecs import Codec, encode
+from datasets_prep.images import UnusableImageError, decode_image, mod_crop, shrink
 
 
 class Item(NamedTuple):
-    """One PNG of a target: its key, the bytes and (height, width, channels)."""
+    """One image of a target: its key, the encoded bytes and (height, width, channels)."""
 
     key: str
     data: bytes
@@ -23,7 +24,7 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """One image and what to make of it; small, so that it travels to a process cheaply."""
+    """One image and what to make of it."""
 
     source: Path
     name: str
@@ -35,6 +36,8 @@ class Job:
     min_size: int = 0
     lr_sources: tuple[Path | None, ...] = ()
     """Where a scale's LR is at hand already: one path or None a scale; empty: all are computed."""
+    codec: Codec = 'png'
+    """Of sub-images; whole images are PNGs."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def _items(image: np.ndarray, job: Job, places: Sequence[tuple[int, int]], scale
     for number, (top, left) in enumerate(places, 1):
         top, left, size = top // scale, left // scale, job.size // scale
         part = np.ascontiguousarray(image[top : top + size, left : left + size])
-        items.append(Item(f'{job.name}_s{number:03d}', encode_png(part), _shape(part)))
+        items.append(Item(f'{job.name}_s{number:03d}', encode(part, job.codec), _shape(part)))
     return items
 
 
@@ -150,7 +153,7 @@ def _pairs(job: Job, files: Sequence[bytes]) -> tuple[list[Item], ...]:
         image = mod_crop(whole, scale)
         if not image.size:
             raise UnusableImageError(f'smaller than {scale} pixels')
-        outputs += [[Item(job.name, encode_png(part), _shape(part))] for part in (image, shrink(image, scale))]
+        outputs += [[Item(job.name, encode(part), _shape(part))] for part in (image, shrink(image, scale))]
     return tuple(outputs)
 
 

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import lmdb
 
-from datasets_prep.images import COMPRESS_LEVEL
+from datasets_prep.codecs import LEVEL, Codec
 from datasets_prep.subimages import Item
 
 _MAP_STEP = 64 * 2**20
@@ -42,9 +42,11 @@ class LmdbWriter:
 
     Args:
         folder (Path): An existing, empty folder.
+        codec (Codec): Of the items.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, codec: Codec = 'png') -> None:
+        self._codec = codec
         # Durable at the end and not at every image: until then the folder is not in its place anyway.
         self._env = lmdb.open(str(folder), map_size=_MAP_STEP, sync=False)
         self._map_size = _MAP_STEP
@@ -76,4 +78,4 @@ class LmdbWriter:
                 self._env.set_mapsize(self._map_size)
         for item in items:
             height, width, channels = item.shape
-            self._meta.write(f'{item.key}.png ({height},{width},{channels}) {COMPRESS_LEVEL}\n')
+            self._meta.write(f'{item.key}.{self._codec} ({height},{width},{channels}) {LEVEL}\n')

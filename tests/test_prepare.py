@@ -12,7 +12,8 @@ import yaml
 from basicsr.data.paired_image_dataset import PairedImageDataset
 from skimage import data
 
-from datasets_prep.images import decode_image, encode_png, mod_crop, read_image, shrink
+from datasets_prep.codecs import encode
+from datasets_prep.images import decode_image, mod_crop, read_image, shrink
 from datasets_prep.prepare import prepare_benchmark, prepare_div2k, prepare_training
 from dukd_basicsr.errors import UserError
 
@@ -25,7 +26,7 @@ def fill(folder, *shapes):
     folder.mkdir(parents=True, exist_ok=True)
     for number, (height, width) in enumerate(shapes, 1):
         top = 30 * (number % 6)
-        (folder / f'{number:04d}.png').write_bytes(encode_png(PHOTO[top : top + height, top : top + width]))
+        (folder / f'{number:04d}.png').write_bytes(encode(PHOTO[top : top + height, top : top + width]))
     return folder
 
 
@@ -79,7 +80,7 @@ def test_meta_info_is_as_basicsr_writes_it_and_the_file_is_no_larger_than_its_da
     assert (paths[1] / 'meta_info.txt').read_bytes() == b''.join(
         b'0001_s%03d.png (24,24,3) 1\n' % n for n in range(1, 7)
     )
-    stored = sum(len(encode_png(image)) for image in read_lmdb(paths[0]).values())
+    stored = sum(len(encode(image)) for image in read_lmdb(paths[0]).values())
     assert (paths[0] / 'data.mdb').stat().st_size < 1.5 * stored + 100_000
 
 
@@ -161,7 +162,7 @@ def official(source, scale, folder):
     folder.mkdir(parents=True)
     for path in source.glob('DIV2K_train_HR/*.png'):
         low = shrink(read_image(path), scale)
-        (folder / f'{path.stem}x{scale}.png').write_bytes(encode_png(low ^ 1))
+        (folder / f'{path.stem}x{scale}.png').write_bytes(encode(low ^ 1))
 
 
 def test_div2k_cuts_official_lr_where_it_is_there_and_computes_the_rest(tmp_path):
@@ -192,7 +193,7 @@ def test_div2k_refuses_lr_that_does_not_fit(tmp_path):
     fill(tmp_path / 'DIV2K_train_HR', (204, 216), (216, 204))
     folder = tmp_path / 'DIV2K_train_LR_bicubic' / 'X2'
     official(tmp_path, 2, folder)
-    (folder / '0002x2.png').write_bytes(encode_png(PHOTO[:50, :50]))
+    (folder / '0002x2.png').write_bytes(encode(PHOTO[:50, :50]))
     with pytest.raises(UserError, match=r'0002x2\.png is 50 x 50, which is not 1/2 of 204 x 216'):
         prepare_div2k(tmp_path, tmp_path / 'out', workers=1)
     (folder / '0002x2.png').unlink()

@@ -11,9 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from test_prepare import SMALL, fill
 
 from datasets_prep import run
+from datasets_prep.parallel import ordered_map
 from datasets_prep.prepare import prepare_benchmark, prepare_training
 from datasets_prep.subimages import cut
 from dukd_basicsr.errors import UserError
@@ -36,6 +38,25 @@ def test_any_number_of_workers_writes_the_same_bytes(tmp_path):
     one, two = (without_locks(tmp_path / n) for n in '12')
     assert len(one) == 4 * 3
     assert one == two
+
+
+def test_the_map_keeps_the_order_few_results_and_torchs_threads():
+    started, taken = [], []
+
+    def work(job):
+        started.append(job)
+        return job, torch.get_num_threads()
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for result in ordered_map(work, range(30), 3):
+            taken.append(result)
+            assert len(started) <= len(taken) + 3 + 2
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert taken == [(job, 1) for job in range(30)]
 
 
 def test_the_same_command_again_does_nothing(tmp_path, capsys):
