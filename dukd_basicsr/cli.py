@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dukd_basicsr import __version__
-from dukd_basicsr.errors import UserError
+from dukd_basicsr.errors import RunError, UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,17 +19,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv (Sequence[str] | None): Arguments without the program's name; default: the process's own.
 
     Returns:
-        int: Exit code: 0 done, 2 a mistake in what was asked for (said in a sentence), 130 interrupted.
+        int: Exit code: 0 done, 1 failed on the way, 2 a mistake in what was asked for (both said in a sentence),
+            75 stopped by a signal and resumable, 130 interrupted at once.
     """
     parser = build_parser()
     args = parser.parse_args(sys.argv[1:] if argv is None else list(argv))
     try:
         return args.run(args)
     except UserError as error:
-        if os.environ.get('RANK', '0') == '0':
+        if os.environ.get('RANK', '0') == '0' or isinstance(error, RunError):
             for message in error.messages:
                 sys.stderr.write(f'basicsr {args.command}: {message}\n')
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write(f'\nbasicsr {args.command}: interrupted.\n')
         return 130
@@ -51,6 +52,8 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument('--check', action='store_true', help='run one iteration on random images, report, and stop')
     _pipeline_arguments(command('test', _test, 'Test the student of an options file; images go to results/.'))
     _prepare_arguments(command('prepare', _prepare, 'Turn a folder of HR images into what the options files name.'))
+    _upcycle_arguments(command('upcycle', _upcycle, 'Run the teacher of an options file over its training set, once: '
+                               'training from that needs no teacher.'))  # fmt: skip
     _benchmark_arguments(command('benchmark', _benchmark, 'PSNR, SSIM, size and speed of networks in one table.'))
     _demo_arguments(command('demo', _demo, 'Distil a small real teacher on embedded photographs: table and pictures.'))
     _convert_arguments(command('convert', _convert, 'Bring a checkpoint of another layout into BasicSR\'s, and print '
@@ -78,7 +81,21 @@ def _prepare_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument('--size', type=int, default=480, help='side of an HR sub-image, default 480')
     sub.add_argument('--step', type=int, default=240, help='distance of two sub-images, default 240')
     sub.add_argument('--min-size', type=int, default=192, help='skip images with a shorter side, default 192')
-    sub.add_argument('--workers', type=int, help='processes, default: one a core')
+    sub.add_argument('--workers', type=int, help='threads, default: one a core')
+    sub.add_argument('--codec', choices=['png', 'webp', 'bmp'], default='png', help='of the LMDBs, all lossless: webp '
+                     'is the smallest, bmp the largest and quickest to train from; default png')  # fmt: skip
+
+
+def _upcycle_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument('-opt', type=Path, required=True, metavar='FILE', help='options file (YAML)')
+    sub.add_argument('-o', '--out', type=Path, metavar='LMDB',
+                     help='default: dataroot_upcycled, or <name of the LR LMDB>_upcycled.lmdb beside it')  # fmt: skip
+    sub.add_argument('--per_image', type=int, default=4, metavar='N', help='zoom-in crops of an image, default 4')
+    sub.add_argument('--size', type=int, help='their side in pixels, default: the LR patch')
+    sub.add_argument('--precision', choices=['fp32', 'bf16', 'fp16'],
+                     help='of the teacher, default: train.teacher_opt.precision, or fp32')  # fmt: skip
+    sub.add_argument('--batch_size', type=int, metavar='N', help='images at once, default 8 on a GPU, 2 on a CPU')
+    sub.add_argument('--force_yml', nargs='+', default=[], metavar='K:K=V', help='e.g. train:dukd_opt:zoom_out=~')
 
 
 def _benchmark_arguments(sub: argparse.ArgumentParser) -> None:
@@ -148,14 +165,30 @@ def _prepare(args: argparse.Namespace) -> int:
     from datasets_prep import prepare
 
     name = args.name or args.source.resolve().name
+    if args.preset == 'benchmark' and args.codec != 'png':
+        raise UserError(f'--codec {args.codec}: a test set is a folder of PNGs; leave it out with --preset benchmark.')
     if args.preset == 'div2k':
-        prepare.prepare_div2k(args.source, args.out, args.scale, args.size, args.step, args.workers)
+        prepare.prepare_div2k(args.source, args.out, args.scale, args.size, args.step, args.workers, args.codec)
     elif args.preset == 'benchmark':
         prepare.prepare_benchmark(args.source, args.out, name, args.scale, args.workers)
     else:
         prepare.prepare_training(
-            args.source, args.out, name, args.scale, args.size, args.step, args.min_size, args.workers
+            args.source, args.out, name, args.scale, args.size, args.step, args.min_size, args.workers, args.codec
         )
+    return 0
+
+
+def _upcycle(args: argparse.Namespace) -> int:
+    from dukd_basicsr import options
+    from dukd_basicsr.options.upcycled_rules import labelling_options
+
+    opt = options.apply_overrides(options.load(args.opt), args.force_yml)
+    options.check(opt, args.opt, is_train=True)
+    opt = labelling_options(opt)
+    options.check_files(opt, Path.cwd(), is_train=True)
+    from dukd_basicsr.cache.run import Request, run
+
+    run(opt, Request(args.out, args.per_image, args.size, args.precision, args.batch_size))
     return 0
 
 

@@ -1,9 +1,10 @@
-"""The one exception that ends a command with a sentence instead of a traceback."""
+"""The exceptions that end a command with a sentence instead of a traceback."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 
 class UserError(ValueError):
@@ -13,9 +14,23 @@ class UserError(ValueError):
         messages (str): Each says what was found, what is allowed and what to type next.
     """
 
+    exit_code: ClassVar[int] = 2
+
     def __init__(self, *messages: str) -> None:
         super().__init__('\n'.join(messages))
         self.messages: Sequence[str] = messages
+
+
+class RunError(UserError):
+    """Work that was rightly asked for and failed on the way: full disk, no memory, no finite loss, a dead process."""
+
+    exit_code = 1
+
+
+class RunStopped(UserError):  # noqa: N818  not a failure
+    """A signal asked the run to stop, it has saved everything, and it can be resumed: sysexits.h's EX_TEMPFAIL."""
+
+    exit_code = 75
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

@@ -87,15 +87,20 @@ def test_without_resuming_nothing_is_loaded_or_said(opt, capsys):
     assert capsys.readouterr().out == ''
 
 
-def test_a_truncated_state_is_named_and_kept(opt, tmp_path):
+def test_a_truncated_state_is_passed_over_named_and_kept(opt, tmp_path, capsys):
     opt['auto_resume'] = True
-    newest = tmp_path / 'experiments' / 'run' / 'training_states' / '10.state'
+    states = tmp_path / 'experiments' / 'run' / 'training_states'
+    newest = states / '10.state'
     newest.write_bytes(newest.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r'10\.state cannot be read .* delete it to resume from the one before'):
-        basicsr.train.load_resume_state(opt)
-    assert newest.exists()
-    newest.unlink()
     assert basicsr.train.load_resume_state(opt)['iter'] == 9
+    assert '--auto_resume: passed over 10.state (truncated or damaged: File is not a zip file).\n' in (
+        capsys.readouterr().out
+    )
+    assert newest.exists()
+
+    (states / '9.state').write_bytes(b'')
+    with pytest.raises(UserError, match=r'is complete: 10\.state .*, 9\.state \(empty\); move that run away'):
+        basicsr.train.load_resume_state(opt)
 
 
 def test_a_state_that_would_run_code_is_refused(opt, tmp_path):
@@ -108,7 +113,7 @@ def test_a_state_that_would_run_code_is_refused(opt, tmp_path):
     file = tmp_path / '1.state'
     torch.save({**_state(1), 'evil': Evil()}, file)
     opt['path']['resume_state'] = str(file)
-    with pytest.raises(UserError, match='cannot be read'):
+    with pytest.raises(UserError, match='cannot be resumed from: refused: loading it would run'):
         basicsr.train.load_resume_state(opt)
     assert not marker.exists()
 
@@ -118,10 +123,10 @@ def test_files_that_are_not_what_resuming_needs_are_sentences(opt, tmp_path):
     with pytest.raises(UserError, match=r'there is no file .*3\.state'):
         basicsr.train.load_resume_state(opt)
     torch.save({'params': {}}, tmp_path / '3.state')
-    with pytest.raises(UserError, match='is not a training state'):
+    with pytest.raises(UserError, match='no training state of BasicSR'):
         basicsr.train.load_resume_state(opt)
     torch.save(_state(3), tmp_path / '3.state')
-    with pytest.raises(UserError, match=r'net_g_3\.pth, which is not there'):
+    with pytest.raises(UserError, match=r'net_g_3\.pth is not there'):
         basicsr.train.load_resume_state(opt)
 
 

@@ -65,7 +65,7 @@ def _torchrun_rank() -> int:
     missing = [name for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT') if name not in os.environ]
     if missing:
         raise UserError(f'--launcher pytorch was given, but torchrun has not started this process ({missing[0]} is not '
-                        f'set); run: {_COMMAND}')  # fmt: skip
+                        f'set); run: {_COMMAND}.')  # fmt: skip
     return int(os.environ['RANK'])
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from dukd_basicsr import plain_yaml
 from dukd_basicsr.compat.overrides import force_yml, set_by_path
 from dukd_basicsr.errors import UserError
 
@@ -56,12 +57,13 @@ def read_option_file(path: str | Path) -> OrderedDict[str, Any]:
     """
     try:
         text = Path(path).read_text(encoding='utf-8-sig')
+        plain_yaml.check_size(text)
         opt = yaml.load(text, Loader=ordered_yaml()[0])  # noqa: S506  a subclass of the safe loader
     except UnicodeDecodeError as error:
         raise UserError(f'{path} is not UTF-8 (byte {error.start}); save it as UTF-8.') from error
     except OSError as error:
         raise UserError(f'The option file {path} cannot be read: {error.strerror}.') from error
-    except yaml.YAMLError as error:
+    except plain_yaml.MISTAKES as error:
         raise UserError(f'{path} is not plain YAML: {" ".join(str(error).split())}.') from error
     if not isinstance(opt, OrderedDict):
         raise UserError(f'{path} has no "key: value" lines; an option file starts with "name: ...".')
@@ -153,11 +155,24 @@ def _set_up_processes(opt: dict[str, Any], launcher: str) -> None:
         init_dist(launcher, backend='gloo' if opt['num_gpu'] == 0 else params.get('backend', 'nccl'))
     opt['rank'], opt['world_size'] = get_dist_info()
     if opt.get('manual_seed') is None:
-        opt['manual_seed'] = random.randint(1, 10000)  # noqa: S311
+        opt['manual_seed'] = _drawn_seed(opt['dist'])
+        opt['manual_seed_drawn'] = True  # a resumed run has drawn its own before
     set_random_seed(opt['manual_seed'] + opt['rank'])
 
 
+def _drawn_seed(dist: bool) -> int:
+    """A random seed, the same on all ranks: they share the order of the samples."""
+    import torch.distributed
+
+    seed = [random.randint(1, 10000)]  # noqa: S311
+    if dist:
+        torch.distributed.broadcast_object_list(seed, src=0)
+    return seed[0]
+
+
 def _complete_datasets(opt: dict[str, Any]) -> None:
+    from dukd_basicsr.options.upcycled_rules import complete_dataset
+
     for name, dataset in opt['datasets'].items():
         dataset['phase'] = name.split('_')[0]
         if 'scale' in opt:
@@ -165,6 +180,7 @@ def _complete_datasets(opt: dict[str, Any]) -> None:
         for key in ('dataroot_gt', 'dataroot_lq'):
             if dataset.get(key) is not None:
                 dataset[key] = osp.expanduser(dataset[key])
+    complete_dataset(opt)
 
 
 def _set_experiment_paths(opt: dict[str, Any], root: str) -> None:

@@ -1,0 +1,91 @@
+"""SIGINT and SIGTERM ask a run to stop after its iteration; a second one ends it at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_ECHO = 2.0
+"""Seconds in which torchrun passes on a signal that a scheduler has sent to it and to this process alike."""
+
+
+class _Interruption(Exception):  # noqa: N818  control flow, as StopIteration
+    """Ends what `StopSignal.raising` surrounds."""
+
+
+class StopSignal:
+    """While it is entered, the first signal is remembered instead of obeyed.
+
+    Only the main thread of a program may handle signals: elsewhere, as in a notebook's threads, nothing is changed.
+    """
+
+    def __init__(self) -> None:
+        self.received: str | None = None
+        self._since = 0.0
+        self._raising = False
+        self._before: dict[signal.Signals, Any] = {}
+        self._group: dist.ProcessGroup | None = None
+
+    def __enter__(self) -> StopSignal:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._remember) for number in _SIGNALS}
+        if dist.is_available() and dist.is_initialized():
+            # Host to host, so that asking never waits for a device.
+            self._group = dist.new_group(backend='gloo') if dist.get_backend() != 'gloo' else dist.group.WORLD
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _remember(self, number: int, _: FrameType | None) -> None:
+        if self.received is None:
+            self.received, self._since = signal.Signals(number).name, time.monotonic()
+            if self._raising:
+                raise _Interruption
+        elif 'TORCHELASTIC_RUN_ID' not in os.environ or time.monotonic() - self._since > _ECHO:
+            self._restore()
+            os.kill(os.getpid(), number)
+
+    @contextmanager
+    def raising(self, wanted: bool = True) -> Iterator[None]:
+        """Let the first signal end the block in the middle: for long work that is repeated after resuming.
+
+        Args:
+            wanted (bool): False leaves the signal to wait, where other processes depend on the block.
+        """
+        self._raising = wanted
+        try:
+            yield
+        except _Interruption:
+            pass
+        finally:
+            self._raising = False
+
+    def agreed(self) -> bool:
+        """Whether any process of the run has been asked to stop; all must call it together."""
+        if self._group is None:
+            return self.received is not None
+        flag = torch.tensor(int(self.received is not None))
+        dist.all_reduce(flag, dist.ReduceOp.MAX, group=self._group)
+        return bool(flag.item())
+
+
+def leave_signals_to_the_parent(_: int = 0) -> None:
+    """For loader workers: Ctrl-C reaches the whole group, but it is the training process that decides to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
