@@ -22,10 +22,12 @@ from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
 from dukd_basicsr import padding, teacher
-from dukd_basicsr.checkpoint import build_network
 from dukd_basicsr.complexity import count_macs, count_parameters
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.networks import input_channels
+from dukd_basicsr.models import distill_model
+from dukd_basicsr.networks import build, describe, input_channels
+from dukd_basicsr.options.files import located
+from dukd_basicsr.options.upcycled_rules import is_cached, needs_of
 
 try:
     import resource
@@ -91,13 +93,24 @@ def run(opt: Mapping[str, Any]) -> DryRun:
 
 def measure(opt: Mapping[str, Any]) -> DryRun:
     """As `run`, without the report."""
+    build(opt['network_g'])  # BasicSR builds it again, without a word for arguments that it cannot take
+    try:
+        return _measured(opt)
+    except UserError:
+        raise
+    except Exception as error:  # networks and losses are anyone's and raise what they like
+        text = 'the first iteration fails; look at the arguments of network_g, network_t and of the losses'
+        raise UserError(f'{text} ({describe(error)}).') from error
+
+
+def _measured(opt: Mapping[str, Any]) -> DryRun:
     real = opt['datasets']['train']['gt_size'] // opt['scale']
-    with _quiet(), _random_where_missing():
+    with _quiet(), _random_where_missing(), _any_cache():
         model = build_model(_completed(opt))
     patch = _patch(model.net_g, real, opt['scale'])
     teachers = list(model.net_t.members) if hasattr(model, 'net_t') else []
     channels = input_channels(opt['network_g'])
-    model.feed_data(_pair(channels, patch, opt['scale']))
+    model.feed_data(_pair(channels, patch, opt['scale']) | _labels(opt, channels, patch))
     with ExitStack() as stack:
         saved = stack.enter_context(_saved_for_backward(model.net_g))
         working = [stack.enter_context(_largest_call(net)) for net in (model.net_g, *teachers)]
@@ -105,7 +118,8 @@ def measure(opt: Mapping[str, Any]) -> DryRun:
         model.optimize_parameters(1)
         terms = {name: float(value) for name, value in model.get_current_log().items()}
         seconds = time.perf_counter() - started
-    samples = opt['datasets']['train'].get('batch_size_per_gpu', 1) * (real / patch) ** 2
+    at_once = opt['datasets']['train'].get('batch_size_per_gpu', 1) / opt['train'].get('accumulate', 1)
+    samples = at_once * (real / patch) ** 2
     moving = samples * max(saved[0] + working[0][0], *(call[0] for call in working[1:]), 0)
     return DryRun(
         model=opt['model_type'],
@@ -123,15 +137,17 @@ def measure(opt: Mapping[str, Any]) -> DryRun:
 def _completed(opt: Mapping[str, Any]) -> dict[str, Any]:
     """A copy as parse_options leaves it, for one process, without data sets and files that are not there."""
     complete: dict[str, Any] = copy.deepcopy(dict(opt))
-    complete.update(is_train=True, dist=False, rank=0, world_size=1, datasets={}, val=None)
+    datasets = {'train': {'type': opt['datasets']['train'].get('type')}} if is_cached(opt) else {}
+    complete.update(is_train=True, dist=False, rank=0, world_size=1, datasets=datasets, val=None)
     complete['num_gpu'] = min(1, torch.cuda.device_count()) if opt['num_gpu'] else 0
     seed = opt.get('manual_seed')
     complete['manual_seed'] = 0 if seed is None else seed
     torch.manual_seed(complete['manual_seed'])
     path = opt['path'].get('pretrain_network_g')
-    there = path is not None and Path(path).expanduser().is_file()
-    complete['path']['pretrain_network_g'] = str(Path(path).expanduser()) if there else None
+    weights = None if path is None else located(Path(), path)
+    complete['path']['pretrain_network_g'] = str(weights) if weights and weights.is_file() else None
     complete['path']['resume_state'] = None
+    complete['train'].update(accumulate=1, compile=False)  # one image, and hooks in its layers
     return complete
 
 
@@ -145,6 +161,31 @@ def _patch(net: nn.Module, real: int, scale: int) -> int:
 
 def _pair(channels: int, patch: int, scale: int) -> dict[str, Tensor]:
     return {'lq': torch.rand(1, channels, patch, patch), 'gt': torch.rand(1, channels, patch * scale, patch * scale)}
+
+
+def _labels(opt: Mapping[str, Any], channels: int, patch: int) -> dict[str, Tensor]:
+    """What an UpcycledImageDataset would bring beside the pair; nothing for other data."""
+    if not is_cached(opt):
+        return {}
+    needs, s = needs_of(opt), opt['scale']
+    sides = {'lq': (patch, ()), 'zoom_in': (patch, (needs.num,)), 'zoom_out': (patch // s, ())}
+    brought = {}
+    for part in needs.parts:
+        side, crops = sides[part]
+        brought[part] = torch.rand(1, *crops, channels, side, side)
+        brought[f'{part}_label'] = torch.rand(1, *crops, channels, s * side, s * side)
+    return brought
+
+
+@contextmanager
+def _any_cache() -> Iterator[None]:
+    """Labels are random too, so the cache may be of anything, or not there."""
+    stock = distill_model.cache_problem
+    distill_model.cache_problem = lambda *_: None
+    try:
+        yield
+    finally:
+        distill_model.cache_problem = stock
 
 
 @contextmanager
@@ -165,9 +206,10 @@ def _random_where_missing() -> Iterator[None]:
     stock = teacher.load_network
 
     def load(network_opt: Mapping[str, Any], path: str, *rest: Any, **named: Any) -> nn.Module:  # noqa: ANN401
-        if Path(path).expanduser().is_file() or network_opt['type'] == 'Spandrel':
-            return stock(network_opt, str(Path(path).expanduser()), *rest, **named)
-        return build_network(network_opt)
+        weights = located(Path(), path)
+        if weights.is_file() or network_opt['type'] == 'Spandrel':
+            return stock(network_opt, str(weights), *rest, **named)
+        return build(network_opt, 'network_t')
 
     teacher.load_network = load
     try:

@@ -205,6 +205,8 @@ class Training:
     scale: int
     staged: bool = False
     """Start from the x2 student of the same method and architectures."""
+    upcycled: bool = False
+    """Train from the teacher's labels that `basicsr upcycle` has written, without the teacher."""
 
     @property
     def pair(self) -> str:
@@ -214,7 +216,11 @@ class Training:
     @property
     def file(self) -> str:
         """E.g. 'train_dukd_edsr_x4.yml'."""
-        return f'train_{self.method}{self.pair}_x{self.scale}{"_from_x2" if self.staged else ""}.yml'
+        return f'train_{self.method}{self.pair}_x{self.scale}{self._suffix}.yml'
+
+    @property
+    def _suffix(self) -> str:
+        return '_from_x2' * self.staged + '_upcycled' * self.upcycled
 
     @property
     def name(self) -> str:
@@ -222,8 +228,7 @@ class Training:
         teacher, student = ARCHITECTURES[self.teacher], ARCHITECTURES[self.student]
         title = student.title if self.teacher == self.student else f'{teacher.title}_{student.title}'
         tags = f'{teacher.teacher_tag}_{student.student_tag}' if self.method else student.student_tag
-        staged = '_from_x2' if self.staged else ''
-        return f'{self.method.upper()}{title}_x{self.scale}_{tags}_DIV2K_250k_B16{staged}'
+        return f'{self.method.upper()}{title}_x{self.scale}_{tags}_DIV2K_250k_B16{self._suffix}'
 
     def text(self) -> str:
         """The whole file."""
@@ -234,7 +239,7 @@ class Training:
         return _fill(
             self._head()
             + _general(self.name, METHODS[self.method][0] or student.alone_model)
-            + f'{_TRAIN_SET}\n{_paired_sets("val")}\n{networks}\n{self._paths()}'
+            + f'{self._train_set()}\n{_paired_sets("val")}\n{networks}\n{self._paths()}'
             + f'\n# training settings\ntrain:\n{_SCHEDULE}\n{self._losses()}'
             + f'\n# validation settings\nval:\n  val_freq: !!float 5e3\n  save_img: false\n{_METRICS}{_LOGGING}',
             self.scale,
@@ -251,11 +256,24 @@ class Training:
         if self.method == 'dukd_':
             role = ', across architectures' if self.teacher != self.student else ": the paper's networks and schedule"
             role += ', from the x2 student' if self.staged else ', from scratch'
+            role += ', its labels from a cache' if self.upcycled else ''
         lines = [f'# {title}, {sizes}, x{self.scale}{role}.']
         if self.method:
             lines.append(f'# The teacher is {teacher.teacher_files[self.scale]} of {teacher.teacher_source}.')
+        if self.upcycled:
+            lines.append('# First, once for all students and ablations of this teacher:')
+            lines.append(f'# basicsr upcycle -opt options/{self.file}')
+            lines.append('# Then without the teacher; network_t and its weights may be missing:')
         lines.append(f'# basicsr train -opt options/{self.file} [--auto_resume]')
         return '\n'.join(lines) + '\n'
+
+    def _train_set(self) -> str:
+        if not self.upcycled:
+            return _TRAIN_SET
+        cache = f'datasets/DIV2K/DIV2K_train_X{{scale}}_{ARCHITECTURES[self.teacher].title}_upcycled.lmdb'
+        plain, roots = '    type: PairedImageDataset\n', '    io_backend:\n'
+        text = _TRAIN_SET.replace(plain, '    type: UpcycledImageDataset\n')
+        return text.replace(roots, f'    dataroot_upcycled: {cache}\n{roots}')
 
     def _paths(self) -> str:
         path = '# path\npath:\n'
@@ -346,6 +364,7 @@ def family() -> dict[str, str]:
     trainings = [Training(method, arch, arch, scale) for method, arch, scale in own]
     trainings += [Training('dukd_', teacher, student, 4) for teacher, student in ACROSS]
     trainings.append(Training('dukd_', 'edsr', 'edsr', 4, staged=True))
+    trainings.append(Training('dukd_', 'edsr', 'edsr', 4, upcycled=True))
     files = {training.file: training.text() for training in trainings}
     return files | {f'test_{arch}_x{scale}.yml': test_text(arch, scale) for arch in ARCHITECTURES for scale in SCALES}
 

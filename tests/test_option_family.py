@@ -58,7 +58,8 @@ def test_the_family_is_complete():
            itertools.product(('', 'kd_', 'dukd_'), NETWORKS, SCALES)}  # fmt: skip
     tests = {f'test_{arch}_x{scale}.yml' for arch, scale in itertools.product(NETWORKS, SCALES)}
     pairs = ('edsr_to_rcan', 'swinir_to_rcan', 'swinir_to_edsr', 'rcan_to_edsr')
-    examples = {f'train_dukd_{pair}_x4.yml' for pair in pairs} | {'train_dukd_edsr_x4_from_x2.yml'}
+    examples = {f'train_dukd_{pair}_x4.yml' for pair in pairs}
+    examples |= {'train_dukd_edsr_x4_from_x2.yml', 'train_dukd_edsr_x4_upcycled.yml'}
     assert names == own | tests | examples
 
 
@@ -66,7 +67,7 @@ def test_check_names_what_differs_and_writes_nothing(tmp_path):
     copied = tmp_path / 'generate.py'
     copied.write_bytes((FOLDER / 'generate.py').read_bytes())
     command = [sys.executable, str(copied)]
-    assert subprocess.run(command, check=True, capture_output=True).stdout.count(b' written') == 41
+    assert subprocess.run(command, check=True, capture_output=True).stdout.count(b' written') == 42
     assert subprocess.run([*command, '--check'], check=True, capture_output=True).stdout == b''
     changed = tmp_path / 'train_kd_rcan_x3.yml'
     text = changed.read_bytes().replace(b'loss_weight: 1.0', b'loss_weight: 2.0')

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial, reduce
+from operator import add
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,12 +16,23 @@ from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from dukd_basicsr import padding
+from dukd_basicsr.cache.absent import AbsentTeacher
+from dukd_basicsr.errors import UserError
+from dukd_basicsr.microbatches import share, split
 from dukd_basicsr.models.teacher_check import log_teacher_metrics
+from dukd_basicsr.options.upcycled_rules import cache_problem, is_cached
+from dukd_basicsr.precision import dtype_of, reduced, set_tf32
 from dukd_basicsr.randomness import step_seed
-from dukd_basicsr.teacher import TeacherGroup, build_teacher
+from dukd_basicsr.teacher import Teacher, TeacherGroup, build_teacher
+from dukd_basicsr.tuning import channels_last, compile_in_place
 from dukd_basicsr.views import View, student_outputs, teacher_labels
+
+PAIR = ('lq', 'gt')
+UPCYCLED = ('lq_label', 'zoom_in', 'zoom_in_label', 'zoom_out', 'zoom_out_label')
+"""What a batch may bring beside the pair."""
 
 
 @MODEL_REGISTRY.register()
@@ -39,7 +53,12 @@ class DistillModel(SRModel):
         """Build teacher, EMA, losses, optimizer and scheduler. Called by SRModel.__init__ when training."""
         self.net_g.train()
         self.size_requirement = padding.size_requirement(self.net_g)
-        self.net_t = build_teacher(self.opt).to(self.device)
+        train_opt = self.opt['train']
+        set_tf32(train_opt.get('tf32'))
+        self.dtype = dtype_of(train_opt.get('amp'), self.device, 'train.amp')
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
+        self.accumulate = train_opt.get('accumulate', 1)
+        self.net_t = self._build_teacher().to(self.device)
         for teacher in self.net_t.members:
             parameters = sum(parameter.numel() for parameter in teacher.parameters())
             get_root_logger().info(
@@ -49,8 +68,45 @@ class DistillModel(SRModel):
         self.init_losses()
         self.setup_optimizers()
         self.setup_schedulers()
-        if self.opt['path'].get('resume_state') is None:
+        if self.net_t.members and self.opt['path'].get('resume_state') is None:
             log_teacher_metrics(self.net_t.members, self.opt, self.device)
+        if train_opt.get('compile'):  # at last: test images have many sizes, and each would be compiled for
+            self._compile()
+
+    def _compile(self) -> None:
+        if isinstance(self.net_g, DataParallel):
+            raise UserError('train.compile: compiled networks run on several GPUs as one process for each; add '
+                            '--launcher pytorch and start it with torchrun, or write compile: false.')  # fmt: skip
+        teachers: list[Any] = list(self.net_t.members)
+        compile_in_place([self.get_bare_model(self.net_g), *(each.net for each in teachers)], self.device)
+
+    def model_to_device(self, net: nn.Module) -> nn.Module:
+        """As SRModel; in the options' memory format before DistributedDataParallel lays out its buckets."""
+        if (self.opt.get('train') or {}).get('channels_last'):
+            net = channels_last(net)
+        return super().model_to_device(net)
+
+    def _build_teacher(self) -> Teacher | TeacherGroup | AbsentTeacher:
+        """The teacher; none where a cache of its labels is trained from, which must be the right one."""
+        if not is_cached(self.opt):
+            teacher = build_teacher(self.opt)
+            precision = (self.opt['train'].get('teacher_opt') or {}).get('precision')
+            for member in teacher.members:
+                member.dtype = dtype_of(precision, self.device, 'train.teacher_opt.precision')
+            return teacher
+        problem = cache_problem(self.opt, Path.cwd())
+        if problem:
+            raise UserError(f'datasets.train.dataroot_upcycled: {problem}')
+        return AbsentTeacher()
+
+    def feed_data(self, data: Mapping[str, Any]) -> None:
+        """As SRModel; what an UpcycledImageDataset brings is kept too, the crops of a sample one after another."""
+        # Not super(): it would wait for its copies, which pin_memory lets go on beside the step before.
+        there = {name: data[name].to(self.device, non_blocking=True) for name in PAIR + UPCYCLED if name in data}
+        for name in PAIR:
+            if name in there:
+                setattr(self, name, there[name])
+        self.upcycled = {name: there[name].flatten(0, -4) for name in UPCYCLED if name in there}
 
     def init_losses(self) -> None:
         """Build the criteria; either may be missing, so that training on the teacher alone works."""
@@ -61,7 +117,8 @@ class DistillModel(SRModel):
 
     def build_views(self, current_iter: int) -> dict[str, View]:
         """The inputs of this iteration by name; the plain pair is 'lq'."""
-        return {'lq': View(self.lq, gt=self.gt, ask_teacher=self.cri_kd is not None)}
+        label = self.upcycled.get('lq_label')
+        return {'lq': View(self.lq, gt=self.gt, label=label, ask_teacher=self.cri_kd is not None)}
 
     def loss_terms(
         self, views: Mapping[str, View], outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor]
@@ -73,26 +130,46 @@ class DistillModel(SRModel):
         }
 
     def term(self, criterion: nn.Module | None, output: Tensor | None, target: Tensor | None) -> Tensor:
-        """`criterion(output, target)`, or zero where one of the three is switched off."""
+        """`criterion(output, target)`, a micro-batch's share of it, or zero where one of the three is switched off."""
         if criterion is None or output is None or target is None:
             return self.lq.new_zeros(())
-        return criterion(output, target)
+        value = criterion(output, target)
+        return value if self.accumulate == 1 else value * share(criterion, self.accumulate)
 
     def optimize_parameters(self, current_iter: int) -> None:
-        """One step: views, teacher labels (no graph), student outputs, one loss, one backward, one update."""
+        """One step: views; labels, outputs, loss and backward for each part of them; one update."""
         views = self.build_views(current_iter)
         if isinstance(self.net_t, TeacherGroup):
             self.net_t.draw(step_seed(self.opt.get('manual_seed', 0), 0, current_iter))
-        labels = teacher_labels(self.net_t, views)
         self.optimizer_g.zero_grad()
-        outputs = student_outputs(partial(padding.forward, self.net_g, requirement=self.size_requirement), views)
-        terms = self.loss_terms(views, outputs, labels)
-        torch.stack(list(terms.values())).sum().backward()
-        self.optimizer_g.step()
+        *others, last = split(views, self.accumulate)
+        with self._without_reducing():
+            parts = [self._backward(part) for part in others]
+        parts.append(self._backward(last))
         # Kept on the device: reading a value would make the host wait for every step, and few steps are logged.
-        self.log_dict = {name: value.detach() for name, value in terms.items()}
+        self.log_dict = {name: reduce(add, (part[name] for part in parts)) for name in parts[0]}
+        self._update(torch.stack(list(self.log_dict.values())).sum())
+
+    def _backward(self, views: Mapping[str, View]) -> dict[str, Tensor]:
+        """Add the gradient of some views' loss, a graph of its own; returns its terms."""
+        labels = teacher_labels(self.net_t, views)
+        student = partial(padding.forward, reduced(self.net_g, self.dtype), requirement=self.size_requirement)
+        terms = self.loss_terms(views, student_outputs(student, views), labels)
+        self.scaler.scale(torch.stack(list(terms.values())).sum()).backward()
+        return {name: value.detach() for name, value in terms.items()}
+
+    def _update(self, loss: Tensor) -> None:
+        """The optimizer's step and the EMA's. Without fp16 the scaler only passes on."""
+        self.scaler.unscale_(self.optimizer_g)  # so that the guard clips and judges the gradient itself
+        self.guard.watch(loss, self.scaler.scale(torch.ones_like(loss)) if self.scaler.is_enabled() else None)
+        self.scaler.step(self.optimizer_g)
+        self.scaler.update()
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)
+
+    def _without_reducing(self) -> AbstractContextManager[None]:
+        """While gradients of parts add up, ranks need not exchange them: the last part's backward does it for all."""
+        return self.net_g.no_sync() if isinstance(self.net_g, DistributedDataParallel) else nullcontext()
 
     def get_current_log(self) -> dict[str, float]:
         """The terms of the last step as numbers, averaged over the ranks; all ranks must call it together."""
@@ -103,7 +180,9 @@ class DistillModel(SRModel):
         lq = self.lq
         padded = padding.pad(lq, padding.size_requirement(self.net_g))
         self.lq = padded
-        super().test()
+        compiled = (self.opt.get('train') or {}).get('compile')
+        with torch.compiler.set_stance('force_eager') if compiled else nullcontext():  # images have many sizes
+            super().test()
         self.lq, self.output = lq, padding.crop(self.output, padded, lq)
 
     def _init_ema(self) -> None:
@@ -117,6 +196,8 @@ class DistillModel(SRModel):
             return
         get_root_logger().info('Use Exponential Moving Average with decay: %s', self.ema_decay)
         self.net_g_ema: Any = build_network(self.opt['network_g']).to(self.device)
+        if self.opt['train'].get('channels_last'):  # all parameters at once need the student's strides
+            channels_last(self.net_g_ema)
         self.net_g_ema.load_state_dict(self.get_bare_model(self.net_g).state_dict())
         path = self.opt['path'].get('pretrain_network_g')
         if path is not None:

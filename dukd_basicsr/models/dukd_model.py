@@ -34,16 +34,21 @@ class DUKDModel(DistillModel):
         self.generator = torch.Generator(self.device)
 
     def build_views(self, current_iter: int) -> dict[str, View]:
-        """The plain pair, then the zoom-in crops and the zoomed-out patch where they are on."""
+        """The plain pair, then the zoom-in crops and the zoomed-out patch where they are on, as far as not brought."""
         self.generator.manual_seed(step_seed(self.opt.get('manual_seed', 0), self.opt.get('rank', 0), current_iter))
         views = super().build_views(current_iter)
         if self.dukd.zoom_in:
-            crops = zoom_in(self.gt, min(self.lq.shape[-2:]), self.dukd.zoom_in.num, self.generator)
-            views['zoom_in'] = View(crops, transform=self._draw('zoom_in', crops))
+            crops = self.upcycled.get('zoom_in')
+            if crops is None:
+                crops = zoom_in(self.gt, min(self.lq.shape[-2:]), self.dukd.zoom_in.num, self.generator)
+            label = self.upcycled.get('zoom_in_label')
+            views['zoom_in'] = View(crops, label=label, transform=self._draw('zoom_in', crops))
         if self.dukd.zoom_out:
-            small = zoom_out(self.lq, self.opt['scale'])
-            gt = self.lq if self.dukd.zoom_out.gt else None
-            views['zoom_out'] = View(small, gt=gt, transform=self._draw('zoom_out', small))
+            small = self.upcycled.get('zoom_out')
+            if small is None:
+                small = zoom_out(self.lq, self.opt['scale'])
+            gt, label = self.lq if self.dukd.zoom_out.gt else None, self.upcycled.get('zoom_out_label')
+            views['zoom_out'] = View(small, gt=gt, label=label, transform=self._draw('zoom_out', small))
         return views
 
     def loss_terms(
