@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from dukd_basicsr import padding
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks import input_channels, load_network
+from dukd_basicsr.precision import reduced
+from dukd_basicsr.tuning import channels_last
 
 PROBE_SIZE = 16
 """Side of the zeros that a teacher answers once: small and even."""
@@ -32,6 +34,8 @@ class Teacher(nn.Module):
         super().__init__()
         self.net = net.requires_grad_(False)
         self.size_requirement = padding.size_requirement(net)
+        self.dtype: torch.dtype | None = None
+        """What its convolutions and matrix products are computed in (`precision.reduced`); None: as the weights are."""
         self.train(False)
 
     @property
@@ -50,7 +54,8 @@ class Teacher(nn.Module):
         On the CPU a larger batch is no faster, but its upsampler's activations would be the peak of the whole step.
         """
         parts = [lq] if lq.is_cuda else lq.split(CPU_BATCH)
-        answers = [padding.forward(self.net, part, self.size_requirement) for part in parts]
+        net = reduced(self.net, self.dtype)
+        answers = [padding.forward(net, part, self.size_requirement) for part in parts]
         return torch.cat(answers) if len(answers) > 1 else answers[0]
 
 
@@ -91,14 +96,15 @@ def build_teacher(opt: Mapping[str, Any]) -> Teacher | TeacherGroup:
 
     Args:
         opt (Mapping): BasicSR options with `network_t`, `scale` and `path.pretrain_network_t`; optional
-            `path.param_key_t` ('params'), `path.strict_load_t` (true) and `train.teacher_opt.combine`. Several
-            teachers: `network_t` and `path.pretrain_network_t` are lists of the same length.
+            `path.param_key_t` ('params'), `path.strict_load_t` (true), `train.teacher_opt.combine` and
+            `train.channels_last`. Several teachers: `network_t` and `path.pretrain_network_t` are lists of the same
+            length.
 
     Raises:
         UserError: Missing or unreadable file, weights that do not fit the architecture (the first differing names),
             or an output that does not have the scale and channels of the student's task.
     """
-    path_opt = opt['path']
+    path_opt, train_opt = opt['path'], opt.get('train') or {}
     networks, paths = as_list(opt['network_t']), as_list(path_opt.get('pretrain_network_t'))
     if None in paths or len(paths) != len(networks):
         raise UserError(f'path.pretrain_network_t: a teacher needs its weights; {len(networks)} in network_t, '
@@ -106,12 +112,13 @@ def build_teacher(opt: Mapping[str, Any]) -> Teacher | TeacherGroup:
     teachers = []
     for network, path in zip(networks, paths, strict=True):
         key, strict = path_opt.get('param_key_t', 'params'), path_opt.get('strict_load_t', True)
-        teacher = Teacher(load_network(network, path, key, strict, 'path.pretrain_network_t'))
+        net = load_network(network, path, key, strict, 'path.pretrain_network_t')
+        teacher = Teacher(channels_last(net) if train_opt.get('channels_last') else net)
         check_output(teacher, opt['scale'], input_channels(opt['network_g']))
         teachers.append(teacher)
     if len(teachers) == 1:
         return teachers[0]
-    return TeacherGroup(teachers, (opt.get('train', {}).get('teacher_opt') or {}).get('combine', 'random'))
+    return TeacherGroup(teachers, (train_opt.get('teacher_opt') or {}).get('combine', 'random'))
 
 
 def check_output(teacher: nn.Module, scale: int, channels: int) -> None:
@@ -123,7 +130,7 @@ def check_output(teacher: nn.Module, scale: int, channels: int) -> None:
     probe = torch.zeros(1, channels, PROBE_SIZE, PROBE_SIZE)
     try:
         answer = teacher(probe)
-    except RuntimeError as error:
+    except Exception as error:  # a network of anyone's, which raises what it likes
         raise UserError(f'network_t: the teacher cannot take {channels}-channel images as the student does '
                         f'({str(error).splitlines()[0]}).') from None  # fmt: skip
     expected = (1, channels, PROBE_SIZE * scale, PROBE_SIZE * scale)
