@@ -142,8 +142,7 @@ _TRAIN_SET = """\
     # data loader
     num_worker_per_gpu: 6
     batch_size_per_gpu: 16
-    # BasicSR restarts its workers with the same random numbers in every epoch: one epoch of 100 times the
-    # sub-images (32,592) is 203,700 iterations, so that crops hardly ever repeat.
+    # The workers start anew with every epoch, here of 100 times the 32,592 sub-images: 203,700 iterations.
     dataset_enlarge_ratio: 100
     prefetch_mode: ~
 """
