@@ -45,7 +45,7 @@ from skimage import data
 from datasets_prep import prepare
 from dukd_basicsr import cli, generations, pipeline  # noqa: F401  pipeline: imported once, before the forks
 from dukd_basicsr.checkpoint import build_network
-from dukd_basicsr.models import DUKDModel
+from dukd_basicsr.models import DistillModel
 
 PHASES = ('start', 'step', 'save', 'validation')
 RESUMABLE = 75
@@ -117,7 +117,7 @@ class Child:
         for number in (1, 2):
             os.dup2(file.fileno(), number)
         self._enter(0)
-        self._announce(DUKDModel, 'optimize_parameters', 1)
+        self._announce(DistillModel, 'optimize_parameters', 1)
         self._announce(SRModel, 'optimize_parameters', 1)
         self._announce(os, 'fsync', 2, SLOW)
         self._announce(os, 'replace', 2, SLOW)

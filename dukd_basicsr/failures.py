@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import re
@@ -17,6 +18,7 @@ from dukd_basicsr.errors import RunError, UserError
 _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 _SHARED_MEMORY = re.compile(r'unable to (write|allocate|open|resize).*(shared memory|/torch_)|bus error', re.IGNORECASE)
 _LOST_PEER = re.compile(r'connection (closed by peer|reset|was lost)|nccl|gloo|tcpstore|broken pipe', re.IGNORECASE)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _RESUME = 'go on with --auto_resume'
 
 
@@ -28,8 +30,10 @@ def as_sentences(opt: Mapping[str, Any]) -> Iterator[None]:
         opt (Mapping): The checked options of the run.
 
     Raises:
-        RunError: Out of memory, on the device or for the loader's workers; another process of the run has died.
+        RunError: Out of memory, on the device or for the loader's workers; the disk is full; another process of the run
+            has died.
     """
+    before, logging.raiseExceptions = logging.raiseExceptions, False  # a full disk: a traceback for every log line
     try:
         yield
     except UserError:
@@ -40,10 +44,22 @@ def as_sentences(opt: Mapping[str, Any]) -> Iterator[None]:
     except (RuntimeError, OSError) as error:
         if _NO_MEMORY.search(str(error)):
             _let_go(error)
-        sentence = _sentence(opt, str(error))
+        sentence = _no_room(error) or _sentence(opt, str(error))
         if sentence is None:
             raise
         raise RunError(sentence) from None
+    finally:
+        logging.raiseExceptions = before
+
+
+def _no_room(error: Exception) -> str | None:
+    """What is not a checkpoint and could not be written: an image of a validation, a log."""
+    stock = str(error) == 'Failed in writing images.'  # all that basicsr.utils.imwrite knows
+    if not stock and getattr(error, 'errno', None) not in _NO_ROOM:
+        return None
+    what = 'an image of the validation' if stock else getattr(error, 'filename', None) or 'a file'
+    reason = f' ({error.strerror})' if isinstance(error, OSError) and error.strerror else ''
+    return f'{what} cannot be written{reason}; what was saved before is intact: make room, then {_RESUME}.'
 
 
 def _let_go(error: BaseException) -> None:

@@ -1,5 +1,7 @@
 """Failures of a run that has begun: one sentence, with the way out."""
 
+import logging
+
 import pytest
 import torch
 from toys import train_options
@@ -68,6 +70,34 @@ def test_a_lost_process_is_one_sentence(opt, monkeypatch):
         raise RuntimeError(text)  # one process alone has no peer: that would be something else
     monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
     assert said(opt, RuntimeError(text)).startswith('another process of this run has died or is out of reach')
+
+
+@pytest.mark.parametrize(
+    ('error', 'what'),
+    [(OSError(28, 'No space left on device', 'a.log'), 'a.log cannot be written (No space left on device)'),
+     (OSError(28, 'No space left on device'), 'a file cannot be written (No space left on device)'),
+     (OSError(30, 'Read-only file system', 'tb'), 'tb cannot be written (Read-only file system)'),
+     (OSError('Failed in writing images.'), 'an image of the validation cannot be written')]
+)  # fmt: skip
+def test_a_full_disk_is_one_sentence_whatever_was_being_written(opt, error, what):
+    assert said(opt, error) == f'{what}; what was saved before is intact: make room, then go on with --auto_resume.'
+
+
+def test_log_lines_that_cannot_be_written_bring_no_tracebacks(opt, capsys):
+    class Full(logging.Handler):
+        def emit(self, record):
+            try:
+                raise OSError(28, 'No space left on device')
+            except OSError:
+                self.handleError(record)
+
+    logger = logging.getLogger('full')
+    logger.addHandler(Full())
+    with failures.as_sentences(opt):
+        logger.error('lost')
+    assert 'Traceback' not in capsys.readouterr().err
+    logger.error('lost')
+    assert 'Traceback' in capsys.readouterr().err
 
 
 def test_other_exceptions_go_through(opt):
