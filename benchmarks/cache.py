@@ -107,6 +107,10 @@ def stepper(model, mode: str, data: dict):  # noqa: ANN001, ANN201
     """One iteration of a mode."""
     import torch
 
+    from dukd_basicsr import padding
+
+    needs = padding.size_requirement(model.get_bare_model(model.net_g))
+
     def step(iteration: int) -> None:
         model.feed_data(data)
         model.optimize_parameters(iteration)
@@ -119,7 +123,7 @@ def stepper(model, mode: str, data: dict):  # noqa: ANN001, ANN201
             (to['zoom_out'], to['lq']),
         ]
         model.optimizer_g.zero_grad()
-        sum(model.cri_pix(model.net_g(lq), gt) for lq, gt in pairs).backward()
+        sum(model.cri_pix(padding.forward(model.net_g, lq, needs), gt) for lq, gt in pairs).backward()
         model.optimizer_g.step()
         model.model_ema(decay=model.ema_decay)
 
@@ -270,8 +274,10 @@ def main() -> None:
         results['loader'] = times = loader()
         print('\n'.join(f'{name}: {ms:.2f} ms a sample on one core' for name, ms in times.items()) + '\n')
     if 'steps' in args.parts:
-        results['steps'] = found = [steps(pair, args) for pair in args.pairs]
-        print('\n\n'.join(report_steps(each) for each in found))
+        results['steps'] = found = []
+        for pair in args.pairs:
+            found.append(steps(pair, args))
+            print(report_steps(found[-1]) + '\n', flush=True)
     if args.json:
         args.json.write_text(json.dumps(results, indent=2, default=float) + '\n', encoding='utf-8')
 

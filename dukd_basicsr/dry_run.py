@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from dukd_basicsr import padding, teacher
 from dukd_basicsr.complexity import count_macs, count_parameters
 from dukd_basicsr.errors import UserError
+from dukd_basicsr.losses import csd_loss
 from dukd_basicsr.models import distill_model
 from dukd_basicsr.networks import build, describe, input_channels
 from dukd_basicsr.options.files import located
@@ -202,8 +203,8 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _random_where_missing() -> Iterator[None]:
-    """Teachers whose weights are not there keep those they are built with."""
-    stock = teacher.load_network
+    """Teachers whose weights are not there keep those they are built with, and so does the VGG of CSDLoss."""
+    stock, stock_vgg = teacher.load_network, csd_loss.load_vgg
 
     def load(network_opt: Mapping[str, Any], path: str, *rest: Any, **named: Any) -> nn.Module:  # noqa: ANN401
         weights = located(Path(), path)
@@ -211,11 +212,15 @@ def _random_where_missing() -> Iterator[None]:
             return stock(network_opt, str(weights), *rest, **named)
         return build(network_opt, 'network_t')
 
-    teacher.load_network = load
+    def load_vgg(path: str) -> nn.Sequential:
+        weights = located(Path(), path)
+        return stock_vgg(str(weights)) if weights.is_file() else csd_loss.random_vgg()
+
+    teacher.load_network, csd_loss.load_vgg = load, load_vgg
     try:
         yield
     finally:
-        teacher.load_network = stock
+        teacher.load_network, csd_loss.load_vgg = stock, stock_vgg
 
 
 @contextmanager

@@ -36,9 +36,11 @@ def train(opt: Mapping[str, Any], argv: Sequence[str]) -> None:
     probes.check_losses(opt)
     student = probes.check_student(opt)
     done = preflight.check_resumed(opt, argv, student)
-    if opt.get('network_t') is not None and not is_cached(opt):
-        for member in build_teacher(opt).members:
-            probes.check_zoomed_out(member, opt, 'network_t')
+    teachers = [] if opt.get('network_t') is None or is_cached(opt) else build_teacher(opt).members
+    for member in teachers:
+        probes.check_zoomed_out(member, opt, 'network_t')
+    probes.check_features(opt, student, teachers)
+    del teachers
     preflight.warn_of_full_disk(opt, student, done)
     del student
     sys.argv = ['basicsr', *argv]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dukd_basicsr import padding
 from dukd_basicsr.errors import UserError
+from dukd_basicsr.models.feature_terms import FeatureTerms
 from dukd_basicsr.networks import build, describe, input_channels, load_network
 from dukd_basicsr.options import dukd_options
 from dukd_basicsr.options.rules import STRICT_MODELS
@@ -100,6 +101,22 @@ def check_zoomed_out(net: Callable[[Tensor], Tensor], opt: Mapping[str, Any], wh
     except Exception as error:
         raise UserError(f'train.dukd_opt.zoom_out: {what} does not take a zoomed-out patch of {side}x{side} '
                         f'({describe(error)}); write a larger gt_size, or zoom_out: ~.') from error  # fmt: skip
+
+
+def check_features(opt: Mapping[str, Any], student: nn.Module, teachers: Sequence[Any]) -> None:
+    """Build the losses of `train.feature_opt` once, with their taps in both networks, which keep the hooks.
+
+    Args:
+        opt (Mapping): The checked options.
+        student (nn.Module): On the CPU.
+        teachers (Sequence): The `Teacher`s.
+
+    Raises:
+        UserError: What a model with these options would raise.
+    """
+    given = opt['train'].get('feature_opt') if opt['model_type'] in STRICT_MODELS else None
+    if given:
+        FeatureTerms(given, student, [each.net for each in teachers], input_channels(opt['network_g']), seed=0)
 
 
 def _asked(net: nn.Module) -> Callable[[Tensor], Tensor]:

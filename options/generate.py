@@ -113,6 +113,25 @@ METHODS = {  # by the file name's part: model, title, the losses after pixel_opt
     'kd_': ('DistillModel', 'Logits distillation', ('kd_opt',)),
     '': (None, 'The student alone', ()),
 }
+RIVALS = {  # as METHODS: title, the losses after pixel_opt, and its entry of feature_opt (docs/losses.md on weights)
+    'fitnet_': ('FitNet hints', ('kd_opt',), 'type: FitNetLoss\nloss_weight: 3.0e-5'),
+    'at_': ('Attention transfer (AT)', ('kd_opt',), 'type: ATLoss\nloss_weight: 0.03'),
+    'fakd_': (
+        'Feature-affinity distillation (FAKD)',
+        ('kd_opt',),
+        "type: FAKDLoss\nloss_weight: 0.08  # its authors' 10, for images in 0..255\naffinities: [spatial]\n"
+        'largest_side: 24  # pixels are averaged 2x2 first; ~ for all of them, in 14 times the memory',
+    ),
+    'fsp_': ('Flow of the solution procedure (FSP)', ('kd_opt',), 'type: FSPLoss\nloss_weight: 1.0e-7'),
+    'wavelet_': ('The wavelet loss of MTKD', (), 'type: WaveletLoss\nloss_weight: 0.05\nlevels: 4'),
+    'csd_': (
+        'Contrastive distillation (CSD)',
+        (),
+        "type: CSDLoss\nloss_weight: 0.8  # its authors' 200, for images in 0..255\nnegatives: 10\n"
+        "vgg: experiments/pretrained_models/vgg19-dcbb9e9d.pth  # torchvision's VGG19",
+    ),
+}
+METHODS |= {name: ('DistillModel', title, losses) for name, (title, losses, _) in RIVALS.items()}
 ACROSS = (('edsr', 'rcan'), ('swinir', 'rcan'), ('swinir', 'edsr'), ('rcan', 'edsr'))
 """Teacher and student of the examples across architectures, x4."""
 
@@ -294,7 +313,9 @@ class Training:
     def _losses(self) -> str:
         student = ARCHITECTURES[self.student]
         text = '  # losses'
-        if self.method:
+        if self.method in RIVALS:
+            text += '. Networks, data and schedule are those of the other methods; weights: docs/losses.md.'
+        elif self.method:
             text += '. The paper does not give its weights: 1 everywhere, one method for all networks.\n'
             text += (
                 '  # The authors have no file for this pair.'
@@ -306,6 +327,9 @@ class Training:
         for name in ('pixel_opt', *METHODS[self.method][2]):
             block = f'  {name}:\n    type: L1Loss\n    loss_weight: 1.0\n    reduction: mean\n'
             blocks.append(block + (_DUKD_PARTS if name == 'dukd_opt' else ''))
+        if self.method in RIVALS:
+            entry = RIVALS[self.method][2].replace('\n', '\n      ')
+            blocks.append(f'  feature_opt:\n    {self.method[:-1]}:\n      {entry}\n')
         return text + '\n' + '\n'.join(blocks)
 
 
@@ -359,11 +383,12 @@ def _paired_sets(phase: str) -> str:
 
 def family() -> dict[str, str]:
     """Every file of the family: name to content."""
-    own = itertools.product(METHODS, ARCHITECTURES, SCALES)
+    own = itertools.product(('dukd_', 'kd_', ''), ARCHITECTURES, SCALES)
     trainings = [Training(method, arch, arch, scale) for method, arch, scale in own]
     trainings += [Training('dukd_', teacher, student, 4) for teacher, student in ACROSS]
     trainings.append(Training('dukd_', 'edsr', 'edsr', 4, staged=True))
     trainings.append(Training('dukd_', 'edsr', 'edsr', 4, upcycled=True))
+    trainings += [Training(method, 'edsr', 'edsr', 4) for method in RIVALS]
     files = {training.file: training.text() for training in trainings}
     return files | {f'test_{arch}_x{scale}.yml': test_text(arch, scale) for arch in ARCHITECTURES for scale in SCALES}
 

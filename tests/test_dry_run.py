@@ -72,8 +72,11 @@ def test_every_shipped_file(file, tmp_path):
     result = dry_run.measure(opt)
     assert opt == before
     wanted = {'SRModel': 1, 'SwinIRModel': 1, 'DistillModel': 2, 'DUKDModel': 5}[opt['model_type']]
-    assert list(result.terms) == TERMS[:wanted]
-    assert all(0 < value < 10 for value in result.terms.values())
+    features = [f'l_{name}' for name in opt['train'].get('feature_opt') or ()]
+    assert list(result.terms) == TERMS[:wanted] + features
+    off = set() if opt['train'].get('kd_opt') or wanted == 1 else {'l_kd'}
+    assert {name for name, value in result.terms.items() if value == 0} == off
+    assert all(0 <= value < 10 for value in result.terms.values())
     asked = 'network_t' in opt and opt['datasets']['train']['type'] != 'UpcycledImageDataset'
     assert [cost.network for cost in result.teachers] == ([opt['network_t']['type']] if asked else [])
     assert result.student.network == opt['network_g']['type']

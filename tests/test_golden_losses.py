@@ -34,13 +34,16 @@ def losses(file, folder):
 
     # isort: split
     from basicsr.models import build_model
-    from toys import batch, save_weights
+    from toys import batch, save_vgg, save_weights
 
     opt = yaml.safe_load(file.read_text())
     for key in ('network_g', 'network_t'):
         opt[key] |= THIN[opt[key]['type']]
     torch.manual_seed(1)
     save_weights(folder / 'teacher.pth', opt['network_t'])
+    for loss in (opt['train'].get('feature_opt') or {}).values():
+        if 'vgg' in loss:
+            loss['vgg'] = save_vgg(folder / 'vgg.pth')
     opt |= {'num_gpu': 0, 'is_train': True, 'dist': False, 'rank': 0, 'world_size': 1, 'datasets': {}}
     opt['path'] = {'pretrain_network_t': str(folder / 'teacher.pth')}
     torch.manual_seed(2)

@@ -39,6 +39,17 @@ def save_weights(path, network, key='params'):
     return net
 
 
+def save_vgg(path):
+    """Random weights of VGG19's features under torchvision's names; returns the path as text."""
+    from torchvision.models.vgg import cfgs, make_layers
+
+    layers = make_layers(cfgs['E'])[:30]
+    for name, weight in layers.named_parameters():  # as VGG is drawn: features of a size in every layer
+        nn.init.kaiming_normal_(weight) if name.endswith('weight') else nn.init.zeros_(weight)
+    torch.save({f'features.{name}': tensor for name, tensor in layers.state_dict().items()}, path)
+    return str(path)
+
+
 def train_options(folder, model_type='DUKDModel', **train):
     """Options as BasicSR's parse_options leaves them, with a teacher's checkpoint in `folder`."""
     if not (folder / 'teacher.pth').exists():

@@ -22,7 +22,9 @@ from dukd_basicsr import padding
 from dukd_basicsr.cache.absent import AbsentTeacher
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.microbatches import share, split
+from dukd_basicsr.models.feature_terms import FeatureTerms
 from dukd_basicsr.models.teacher_check import log_teacher_metrics
+from dukd_basicsr.networks import input_channels
 from dukd_basicsr.options.upcycled_rules import cache_problem, is_cached
 from dukd_basicsr.precision import dtype_of, reduced, set_tf32
 from dukd_basicsr.randomness import step_seed
@@ -39,6 +41,7 @@ UPCYCLED = ('lq_label', 'zoom_in', 'zoom_in_label', 'zoom_out', 'zoom_out_label'
 class DistillModel(SRModel):
     """L = L_rec + L_kd, each with its loss_weight (DUKD Eq. 1-2): `train.pixel_opt` and `train.kd_opt`.
 
+    `train.feature_opt` adds losses between the networks' features, or between their outputs, on the plain view.
     New: network_t and its three keys under path (a frozen teacher outside DDP and autograd; several as lists), l_kd,
     images of any size for networks with windows.
     Inherited: everything of SRModel; without training no teacher is needed or built.
@@ -114,11 +117,29 @@ class DistillModel(SRModel):
         self.cri_pix = build_loss(train_opt['pixel_opt']).to(self.device) if train_opt.get('pixel_opt') else None
         self.cri_kd = build_loss(train_opt['kd_opt']).to(self.device) if train_opt.get('kd_opt') else None
         self.cri_perceptual = None
+        self.features = self._build_features(train_opt.get('feature_opt') or {})
+
+    def _build_features(self, feature_opt: Mapping[str, Any]) -> FeatureTerms:
+        teachers: list[Any] = list(self.net_t.members)
+        bare, seed = [each.net for each in teachers], step_seed(self.opt.get('manual_seed', 0), 0, 0)
+        channels = input_channels(self.opt['network_g'])
+        features = FeatureTerms(feature_opt, self.get_bare_model(self.net_g), bare, channels, seed)
+        if features.pairs and isinstance(self.net_g, DataParallel):
+            raise UserError('train.feature_opt: features are read on several GPUs as one process for each; add '
+                            '--launcher pytorch and start it with torchrun.')  # fmt: skip
+        return features.to(self.device)
+
+    def setup_optimizers(self) -> None:
+        """As SRModel, with the adapters of `train.feature_opt` beside the student's parameters."""
+        super().setup_optimizers()
+        # In the group of the student's: one more would be one more learning rate in every line of the log.
+        self.optimizer_g.param_groups[0]['params'] += self.features.trained().values()
 
     def build_views(self, current_iter: int) -> dict[str, View]:
         """The inputs of this iteration by name; the plain pair is 'lq'."""
         label = self.upcycled.get('lq_label')
-        return {'lq': View(self.lq, gt=self.gt, label=label, ask_teacher=self.cri_kd is not None)}
+        asked = self.cri_kd is not None or bool(self.features)
+        return {'lq': View(self.lq, gt=self.gt, label=label, ask_teacher=asked)}
 
     def loss_terms(
         self, views: Mapping[str, View], outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor]
@@ -127,7 +148,13 @@ class DistillModel(SRModel):
         return {
             'l_pix': self.term(self.cri_pix, outputs['lq'], views['lq'].gt),
             'l_kd': self.term(self.cri_kd, outputs['lq'], labels.get('lq')),
+            **self._feature_terms(views['lq'].lq, outputs['lq'], labels.get('lq')),
         }
+
+    def _feature_terms(self, lq: Tensor, output: Tensor, label: Tensor | None) -> dict[str, Tensor]:
+        shares = [share(loss, self.accumulate) for loss in self.features.losses.values()]
+        terms = self.features(lq, output, label)
+        return {name: value * part for (name, value), part in zip(terms.items(), shares, strict=True)}
 
     def term(self, criterion: nn.Module | None, output: Tensor | None, target: Tensor | None) -> Tensor:
         """`criterion(output, target)`, a micro-batch's share of it, or zero where one of the three is switched off."""
@@ -152,14 +179,18 @@ class DistillModel(SRModel):
 
     def _backward(self, views: Mapping[str, View]) -> dict[str, Tensor]:
         """Add the gradient of some views' loss, a graph of its own; returns its terms."""
-        labels = teacher_labels(self.net_t, views)
+        views = {'lq': views['lq'], **views}  # first through the networks: its samples' features are kept
         student = partial(padding.forward, reduced(self.net_g, self.dtype), requirement=self.size_requirement)
-        terms = self.loss_terms(views, student_outputs(student, views), labels)
+        with self.features.reading(views['lq'].lq.shape[0]):
+            labels = teacher_labels(self.net_t, views)
+            terms = self.loss_terms(views, student_outputs(student, views), labels)
         self.scaler.scale(torch.stack(list(terms.values())).sum()).backward()
         return {name: value.detach() for name, value in terms.items()}
 
     def _update(self, loss: Tensor) -> None:
         """The optimizer's step and the EMA's. Without fp16 the scaler only passes on."""
+        if self.opt['dist']:
+            self.features.average_gradients()
         self.scaler.unscale_(self.optimizer_g)  # so that the guard clips and judges the gradient itself
         self.guard.watch(loss, self.scaler.scale(torch.ones_like(loss)) if self.scaler.is_enabled() else None)
         self.scaler.step(self.optimizer_g)
@@ -170,6 +201,19 @@ class DistillModel(SRModel):
     def _without_reducing(self) -> AbstractContextManager[None]:
         """While gradients of parts add up, ranks need not exchange them: the last part's backward does it for all."""
         return self.net_g.no_sync() if isinstance(self.net_g, DistributedDataParallel) else nullcontext()
+
+    def save_training_state(self, epoch: int, current_iter: int) -> None:
+        """As BaseModel, with the adapters of `train.feature_opt`."""
+        adapters = self.features.trained_state()
+        if adapters:
+            self.run_state = {**getattr(self, 'run_state', {}), 'adapters': adapters}
+        super().save_training_state(epoch, current_iter)
+
+    def resume_training(self, resume_state: dict[str, Any]) -> None:
+        """As BaseModel, with the adapters of `train.feature_opt`."""
+        # Before the optimizer's state, whose own message would blame the student.
+        self.features.load_trained(resume_state.get('adapters', {}), str(self.opt['path'].get('resume_state')))
+        super().resume_training(resume_state)
 
     def get_current_log(self) -> dict[str, float]:
         """The terms of the last step as numbers, averaged over the ranks; all ranks must call it together."""

@@ -9,6 +9,7 @@ from dukd_basicsr.options.component_rules import check_component, network_argume
 from dukd_basicsr.options.registered import components
 from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.schema import Options
+from dukd_basicsr.options.schema_taps import check_feature_losses
 from dukd_basicsr.options.upcycled_rules import is_cached
 
 _LOSSES = ('pixel_opt', 'kd_opt', 'dukd_opt', 'perceptual_opt')
@@ -24,13 +25,15 @@ def check_losses(o: Options, raw: Mapping[str, Any], report: Report) -> None:
         if isinstance(train.get(name), Mapping):
             known = _DUKD_KEYS if name == 'dukd_opt' else ()
             check_component('loss', train[name], f'train.{name}', report, known=known)
+    check_feature_losses(train, report)
     rules = {'SRModel': _check_sr, 'SwinIRModel': _check_sr, 'DistillModel': _check_distill, 'DUKDModel': _check_dukd}
     if o.model_type in rules:
         rules[o.model_type](o, train, report)
 
 
 def _check_sr(o: Options, train: Mapping[str, Any], report: Report) -> None:
-    for key, value in (('network_t', o.network_t), ('train.kd_opt', train.get('kd_opt'))):
+    losses = {f'train.{name}': train.get(name) for name in ('kd_opt', 'feature_opt')}
+    for key, value in {'network_t': o.network_t, **losses}.items():
         if value is not None:
             report.error(key, f'{o.model_type} has no teacher; write model_type: DistillModel.')
     if train.get('dukd_opt') is not None:
@@ -43,7 +46,7 @@ def _check_distill(o: Options, train: Mapping[str, Any], report: Report) -> None
     _check_teacher(o, train, report)
     if train.get('dukd_opt') is not None:
         report.error('train.dukd_opt', 'DistillModel does not read it; write model_type: DUKDModel.')
-    elif not train.get('kd_opt'):
+    elif not (train.get('kd_opt') or train.get('feature_opt')):
         report.error('train.kd_opt', 'missing key: DistillModel needs this loss; without teacher: model_type: SRModel.')
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from dukd_basicsr.options.loader import key
+from dukd_basicsr.options.schema_taps import FeatureTerm
 
 Operation = Literal['invert', 'hflip', 'vflip', 'transpose']
 View = Literal['zoom_in', 'zoom_out']
@@ -139,6 +140,7 @@ class Train:
     pixel_opt: Loss | None = key('student against ground truth', default=None)
     kd_opt: Loss | None = key('student against teacher', default=None)
     dukd_opt: DukdLoss | None = key('upcycled data', default=None)
+    feature_opt: dict[str, FeatureTerm] | None = key('of features or outputs, by any name, e.g. fakd', default=None)
     teacher_opt: TeacherOptions | None = key('how labels are made, e.g. {precision: bf16}', default=None)
     amp: Literal['bf16', 'fp16'] | None = key(
         "precision of the student's convolutions and matrix products, ~ for fp32; losses and weights are fp32",

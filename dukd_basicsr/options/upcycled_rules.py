@@ -36,7 +36,7 @@ def needs_of(opt: Mapping[str, Any]) -> Needs:
     train = opt.get('train') or {}
     dukd = read_section(DukdLoss, train['dukd_opt'], '', Report()) if train.get('dukd_opt') else None
     zoom_in, zoom_out = (dukd.zoom_in, dukd.zoom_out) if dukd else (None, None)
-    wanted = {'lq': train.get('kd_opt'), 'zoom_in': zoom_in, 'zoom_out': zoom_out}
+    wanted = {'lq': train.get('kd_opt') or train.get('feature_opt'), 'zoom_in': zoom_in, 'zoom_out': zoom_out}
     return Needs(tuple(part for part, on in wanted.items() if on), zoom_in.num if zoom_in else 0)
 
 
@@ -55,7 +55,7 @@ def labelling_options(opt: Mapping[str, Any]) -> dict[str, Any]:
     if opt.get('network_t') is None or paths.get('pretrain_network_t') is None:
         report.error('network_t', 'upcycle needs the teacher: network_t and path.pretrain_network_t.')
     elif not needs_of(opt).parts:
-        report.error('train', 'no loss asks a teacher; add kd_opt or dukd_opt.')
+        report.error('train', 'no loss asks a teacher; add kd_opt, feature_opt or dukd_opt.')
     if train.get('type') not in (TYPE, 'PairedImageDataset') or train['io_backend']['type'] != 'lmdb':
         report.error('datasets.train', 'upcycle reads LMDBs of a PairedImageDataset; make them with basicsr prepare.')
     for name in ('color', 'mean', 'std'):

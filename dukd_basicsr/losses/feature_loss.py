@@ -1,0 +1,90 @@
+"""What the losses of tapped features share: pairs of maps, adapters where widths differ, one size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import skip_init
+
+
+class FeatureLoss(nn.Module):
+    """loss_weight * sum over the taps of `compare`; a method is a subclass that defines it, registered.
+
+    The teacher's features carry no gradient. Where its map has another size, it is resized to the student's; where it
+    has another width, a 1x1 convolution maps the student's channels to its, trained with the student and left out of
+    the student's checkpoint.
+
+    Args:
+        loss_weight (float): The factor of this term.
+    """
+
+    same_width: bool = True
+    """Whether `compare` needs maps of the same width; without, it sees the student's own channels."""
+    least_taps: ClassVar[int] = 1
+    """How many pairs of taps the loss needs."""
+
+    def __init__(self, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+        self.adapters = nn.ModuleList()
+
+    def connect(self, student: Sequence[int], teacher: Sequence[int], generator: torch.Generator | None = None) -> None:
+        """Build the adapters.
+
+        Args:
+            student (Sequence[int]): Channels of the student's taps.
+            teacher (Sequence[int]): Channels of the teacher's, as many.
+            generator (torch.Generator | None): Draws their weights, so that all ranks begin with the same.
+        """
+        pairs = zip(student, teacher, strict=True)
+        self.adapters = nn.ModuleList(
+            adapter(s, t, generator) if self.same_width and s != t else nn.Identity() for s, t in pairs
+        )
+
+    def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
+        """The weighted loss.
+
+        Args:
+            student (Sequence[Tensor]): (B, C_l, H_l, W_l) for each tap l, with its graph.
+            teacher (Sequence[Tensor]): As many, of any width and size.
+
+        Returns:
+            Tensor: A scalar.
+        """
+        terms = [self.compare(adapt(s), t) for adapt, s, t in self.matched(student, teacher)]
+        return self.loss_weight * torch.stack(terms).sum()
+
+    def matched(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor]
+    ) -> Iterator[tuple[nn.Module, Tensor, Tensor]]:
+        """Each tap's adapter, the student's map, and the teacher's in that map's size, detached."""
+        adapters = self.adapters or [nn.Identity() for _ in student]
+        for adapt, s, t in zip(adapters, student, teacher, strict=True):
+            yield adapt, s, resized(t.detach(), s.shape[-2:])
+
+    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """The loss of one pair of maps, (B, C, H, W) each, as a scalar: what a subclass defines."""
+        raise NotImplementedError(f'{type(self).__name__} defines no compare(student, teacher).')
+
+
+def adapter(inputs: int, outputs: int, generator: torch.Generator | None = None) -> nn.Conv2d:
+    """A 1x1 convolution that starts as torch's do, without a draw from the global generator, and with no bias."""
+    convolution: nn.Conv2d = skip_init(nn.Conv2d, inputs, outputs, 1)
+    nn.init.uniform_(convolution.weight, -(inputs**-0.5), inputs**-0.5, generator=generator)
+    assert convolution.bias is not None  # noqa: S101  for mypy
+    nn.init.zeros_(convolution.bias)
+    return convolution
+
+
+def resized(teacher: Tensor, size: torch.Size) -> Tensor:
+    """A map in another size, bilinearly and antialiased; itself where it has that size.
+
+    It is the teacher's that is resized: no gradient passes, for which CUDA has no deterministic kernel.
+    """
+    if teacher.shape[-2:] == size:
+        return teacher
+    return F.interpolate(teacher, list(size), mode='bilinear', antialias=True, align_corners=False)
