@@ -7,10 +7,8 @@ the others by their SHA-256, so a generation exists from the moment its state do
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
-import os
 import pickle
 import re
 import time
@@ -22,6 +20,7 @@ from typing import Any
 
 import torch
 
+from dukd_basicsr.atomic import write_file
 from dukd_basicsr.errors import RunError
 
 FILES = 'files'
@@ -63,7 +62,7 @@ def save(content: Mapping[str, Any], path: Path) -> str:
     torch.save(dict(content), buffer)
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            _write(buffer.getbuffer(), path)
+            write_file(path, buffer.getbuffer())
         except OSError as error:
             if attempt == _ATTEMPTS:
                 raise RunError(f'{path} cannot be written ({error.strerror or error}); what was saved before is '
@@ -72,33 +71,6 @@ def save(content: Mapping[str, Any], path: Path) -> str:
         else:
             break
     return hashlib.sha256(buffer.getbuffer()).hexdigest()
-
-
-def _write(data: memoryview, path: Path) -> None:
-    temporary = path.with_name(f'{path.name}.tmp')
-    try:
-        with temporary.open('wb') as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename survive a power cut, where the system and the file system can."""
-    if os.name == 'posix':
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems flush files only
-                raise
-        finally:
-            os.close(descriptor)
 
 
 def newest(states: Path, models: Path) -> tuple[Generation | None, list[str]]:

@@ -73,7 +73,7 @@ def check_packages(opt: Mapping[str, Any]) -> None:
 
 
 def check_resumed(opt: Mapping[str, Any], argv: Sequence[str], student: nn.Module) -> int:
-    """Check that the state to go on from is of this student: Adam's averages have the shapes of its weights.
+    """Check that the state to go on from is of this student: the weights saved with it fit.
 
     Whether the state is complete is for `compat.load_resume_state` to say.
 

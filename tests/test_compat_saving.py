@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from basicsr.models import build_model
-from toys import batch, train_options
+from toys import batch, train_options, trained_model
 
 from dukd_basicsr import compat, generations
 from dukd_basicsr.errors import RunError, UserError
@@ -15,10 +15,7 @@ from dukd_basicsr.errors import RunError, UserError
 
 @pytest.fixture
 def model(tmp_path):
-    model = build_model(train_options(tmp_path))
-    model.feed_data(batch())
-    model.optimize_parameters(1)
-    return model
+    return trained_model(tmp_path)
 
 
 def test_a_failed_save_is_not_ignored(model, tmp_path, monkeypatch, caplog):

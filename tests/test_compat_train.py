@@ -1,7 +1,6 @@
 """The training loop end to end, in this process, on three tiny photographs."""
 
 import itertools
-import logging
 import os
 import re
 import signal
@@ -14,9 +13,8 @@ import pytest
 import torch
 import yaml
 from basicsr.models.sr_model import SRModel
-from basicsr.utils import logger as basicsr_logger
 from skimage import data
-from toys import L1, STUDENT, TEACHER, save_weights
+from toys import L1, STUDENT, TEACHER, forget_logger, save_weights
 
 from datasets_prep import prepare
 from dukd_basicsr import compat
@@ -59,14 +57,6 @@ def run(datasets, tmp_path, monkeypatch):
 
     yield train
     forget_logger()
-
-
-def forget_logger():
-    """BasicSR keeps the first run's logger and its file for the life of the process."""
-    basicsr_logger.initialized_logger.clear()
-    for handler in logging.getLogger('basicsr').handlers[:]:
-        handler.close()
-        logging.getLogger('basicsr').removeHandler(handler)
 
 
 def options(folder):

@@ -31,15 +31,15 @@ def out_of_memory(self, current_iter, stock=DUKDModel.optimize_parameters):
         raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 9 GiB.')
     stock(self, current_iter)
 
-def slow(data, path, stock=generations._write):
+def slow(path, data, stock=generations.write_file):
     time.sleep(1)
-    stock(data, path)
+    stock(path, data)
 
 case, *argv = sys.argv[1:]
 if case == 'no memory' and os.environ['RANK'] == '1':
     DUKDModel.optimize_parameters = out_of_memory
 if case == 'slow disk':
-    generations._write, signals._ECHO = slow, 0
+    generations.write_file, signals._ECHO = slow, 0
 sys.exit(cli.main(argv))
 """
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from basicsr.models import build_model
-from toys import batch, train_options
+from toys import trained_model
 
 from dukd_basicsr import generations
 from dukd_basicsr.compat.resume import load_resume_state
@@ -385,10 +384,7 @@ def test_prune_removes_the_state_first(folders, monkeypatch):
 
 @pytest.fixture
 def model(tmp_path):
-    model = build_model(train_options(tmp_path))
-    model.feed_data(batch())
-    model.optimize_parameters(1)
-    return model
+    return trained_model(tmp_path)
 
 
 def test_a_state_that_stock_wrote_is_resumed(model, tmp_path):

@@ -3,7 +3,6 @@
 import errno
 import importlib.util
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from basicsr.utils import logger as basicsr_logger
+from toys import forget_logger
 
 from dukd_basicsr import cli, generations
 
@@ -55,14 +54,6 @@ def train(tmp_path, monkeypatch):
 
     yield run, torture.differences
     forget_logger()
-
-
-def forget_logger():
-    """BasicSR keeps the first run's logger and its file for the life of the process."""
-    basicsr_logger.initialized_logger.clear()
-    for handler in logging.getLogger('basicsr').handlers[:]:
-        handler.close()
-        logging.getLogger('basicsr').removeHandler(handler)
 
 
 @pytest.mark.parametrize(('calls', 'kept'), [(4, 2), (6, 2), (8, 4)])

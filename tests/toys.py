@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 
 import torch
 from torch import nn
@@ -78,3 +79,23 @@ def batch(samples=2, size=8, scale=2, seed=0, dtype=torch.float32):
     gt = torch.rand(samples, 3, scale * size, scale * size, generator=generator, dtype=torch.float64)
     lq = torch.rand(samples, 3, size, size, generator=generator, dtype=torch.float64)
     return {'lq': lq.to(dtype), 'gt': gt.to(dtype)}
+
+
+def trained_model(folder):
+    """A toy DUKDModel after its first step."""
+    from basicsr.models import build_model
+
+    model = build_model(train_options(folder))
+    model.feed_data(batch())
+    model.optimize_parameters(1)
+    return model
+
+
+def forget_logger():
+    """BasicSR keeps the first run's logger and its file for the life of the process."""
+    from basicsr.utils import logger as basicsr_logger
+
+    basicsr_logger.initialized_logger.clear()
+    for handler in logging.getLogger('basicsr').handlers[:]:
+        handler.close()
+        logging.getLogger('basicsr').removeHandler(handler)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from dukd_basicsr.atomic import write_file
 
 FILE = 'stamp.json'
 VERSION = 1
@@ -28,12 +29,7 @@ def read(folder: Path) -> Stamp | None:
 
 def write(folder: Path, stamp: Mapping[str, Any]) -> None:
     """Put the stamp into its place at once, so that a kill leaves the old one or the new one."""
-    new = folder / f'.{FILE}.tmp'
-    with new.open('w', encoding='utf-8') as file:
-        json.dump(stamp, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(folder / FILE)
+    write_file(folder / FILE, json.dumps(stamp, indent=1).encode('utf-8'))
 
 
 def teacher(opt: Mapping[str, Any], root: Path) -> dict[str, Any]:

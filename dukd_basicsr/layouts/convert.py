@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import io
 import sys
 from pathlib import Path
 
 import torch
 
 from dukd_basicsr import layouts
+from dukd_basicsr.atomic import write_file
 from dukd_basicsr.checkpoint import Weights, read_weights
 from dukd_basicsr.errors import UserError, did_you_mean
 from dukd_basicsr.layouts.layout import Layout
@@ -56,28 +57,27 @@ def _unknown(source: Path, weights: Weights) -> str:
 
 
 def _write(layout: Layout, target: Path) -> None:
-    """Write beside the target, then rename: a full disk or an interrupt leaves no half file under its name."""
     weights = {name: tensor.detach().contiguous() for name, tensor in layout.weights.items()}
-    temporary = target.with_name(f'{target.name}.{os.getpid()}.tmp')
+    content = _safetensors(weights, target) if target.suffix == '.safetensors' else _pickled(weights)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f'{target} cannot be written ({error.strerror}: {target.parent}).') from None
     try:
-        if target.suffix == '.safetensors':
-            _save_safetensors(weights, temporary)
-        else:
-            torch.save({'params': weights}, temporary)
-        os.replace(temporary, target)
-    except (OSError, RuntimeError) as error:
+        write_file(target, content)
+    except OSError as error:
         raise UserError(f'{target} cannot be written ({str(error).splitlines()[0]}).') from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def _save_safetensors(weights: dict[str, torch.Tensor], path: Path) -> None:
+def _pickled(weights: dict[str, torch.Tensor]) -> memoryview:
+    buffer = io.BytesIO()
+    torch.save({'params': weights}, buffer)
+    return buffer.getbuffer()
+
+
+def _safetensors(weights: dict[str, torch.Tensor], target: Path) -> bytes:
     try:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
     except ImportError:
-        raise UserError(f'{path.stem} needs the package safetensors: pip install safetensors') from None
-    save_file(weights, path)
+        raise UserError(f'{target.name} needs the package safetensors: pip install safetensors') from None
+    return save(weights)

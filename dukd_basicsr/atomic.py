@@ -1,0 +1,43 @@
+"""Files that are old or new, never half."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+
+def write_file(path: Path, data: bytes | memoryview) -> None:
+    """Write beside the file, flush, and move it into its place; what was there stays until then.
+
+    Args:
+        path (Path): Its folder must exist.
+        data (bytes | memoryview): The whole content.
+
+    Raises:
+        OSError: It cannot be written; nothing is left of the attempt.
+    """
+    temporary = path.with_name(f'{path.name}.tmp')
+    try:
+        with temporary.open('wb') as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, KeyboardInterrupt):
+        temporary.unlink(missing_ok=True)
+        raise
+    _flush_folder(path.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename survive a power cut, where the system and the file system can."""
+    if os.name == 'posix':
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems flush files only
+                raise
+        finally:
+            os.close(descriptor)
