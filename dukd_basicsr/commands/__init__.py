@@ -1,0 +1,22 @@
+"""The commands of `basicsr`, a module each: HELP, `add_arguments(parser)` and `run(args)`, which gives the exit code.
+
+All of them are imported for every command line, so their modules import at the top only what is light (no torch).
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from dukd_basicsr.commands import benchmark, convert, demo, doctor, prepare, test, train, upcycle
+
+COMMANDS: dict[str, ModuleType] = {
+    'train': train,
+    'test': test,
+    'prepare': prepare,
+    'upcycle': upcycle,
+    'benchmark': benchmark,
+    'demo': demo,
+    'convert': convert,
+    'doctor': doctor,
+}
+"""By name, in the order of `basicsr --help`."""

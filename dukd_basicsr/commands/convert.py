@@ -1,0 +1,27 @@
+"""`basicsr convert`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "Bring a checkpoint of another layout into BasicSR's, and print the network_t that fits it."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """From and to."""
+    parser.add_argument('source', type=Path, metavar='SRC', help='checkpoint: .pth, .pt or .safetensors')
+    parser.add_argument('target', type=Path, metavar='DST', help='new file: .pth or .safetensors')
+    parser.add_argument(
+        '--arch', metavar='NAME', help='what SRC must be, e.g. EDSR (default: what it is recognised as)'
+    )
+    parser.add_argument('--param_key', default='params', metavar='KEY', help='network in SRC, default: params')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert one checkpoint."""
+    from dukd_basicsr import plugin  # noqa: F401  first: makes basicsr importable
+    from dukd_basicsr.layouts import convert
+
+    convert.run(args.source, args.target, args.arch, args.param_key)
+    return 0
