@@ -51,6 +51,7 @@ def _part(view: View, index: int, parts: int) -> View:
 
     transform = view.transform
     if transform is not None:
-        transform = InvertibleTransform(tuple((op, mask.tensor_split(parts)[index]) for op, mask in transform.draws))
+        draws = tuple((op, draw.tensor_split(parts)[index]) for op, draw in transform.draws)
+        transform = InvertibleTransform(draws, transform.size)
     return replace(view, lq=view.lq.tensor_split(parts)[index], gt=cut(view.gt), label=cut(view.label),
                    transform=transform)  # fmt: skip

@@ -15,7 +15,7 @@ from basicsr.train import train_pipeline
 
 from dukd_basicsr import preflight, probes
 from dukd_basicsr.failures import as_sentences
-from dukd_basicsr.options.upcycled_rules import is_cached
+from dukd_basicsr.options.upcycled_rules import asks_teacher
 from dukd_basicsr.teacher import build_teacher
 
 
@@ -36,7 +36,7 @@ def train(opt: Mapping[str, Any], argv: Sequence[str]) -> None:
     probes.check_losses(opt)
     student = probes.check_student(opt)
     done = preflight.check_resumed(opt, argv, student)
-    teachers = [] if opt.get('network_t') is None or is_cached(opt) else build_teacher(opt).members
+    teachers = build_teacher(opt).members if opt.get('network_t') is not None and asks_teacher(opt) else []
     for member in teachers:
         probes.check_zoomed_out(member, opt, 'network_t')
     probes.check_features(opt, student, teachers)

@@ -11,23 +11,26 @@ from torch import Tensor
 from dukd_basicsr.resize import imresize
 
 
-def zoom_in(gt: Tensor, size: int, num: int = 1, generator: torch.Generator | None = None) -> Tensor:
+def zoom_in(
+    gt: Tensor, size: int, num: int = 1, generator: torch.Generator | None = None, grid: bool = False
+) -> Tensor:
     """Cut LR-sized inputs out of HR patches. They have no ground truth: the teacher is their only label.
 
-    Every crop has its own position, uniform over all positions inside its patch (the authors' code draws one cell
-    of a grid for the whole batch; the paper says random crops).
+    Every crop has its own position, uniform over all positions inside its patch, as the paper says. The authors' code
+    draws one cell of a grid for the whole batch; `grid` draws different cells of it for each sample.
 
     Args:
         gt (Tensor): HR patches of shape (B, C, H, W).
         size (int): Side of a crop in pixels, at most min(H, W).
         num (int): Crops of each sample.
         generator (torch.Generator | None): Source of the positions; None for the default one of gt's device.
+        grid (bool): Whether crops are cells of the grid of whole crops in the patch, no cell twice for a sample.
 
     Returns:
         Tensor: (B * num, C, size, size); sample b's crops stand at b * num ... b * num + num - 1.
 
     Raises:
-        ValueError: The crop is larger than the patch, or size or num is below 1.
+        ValueError: The crop is larger than the patch, size or num is below 1, or num above the cells of the grid.
     """
     batch, _, height, width = gt.shape
     if not 1 <= size <= min(height, width):
@@ -37,11 +40,18 @@ def zoom_in(gt: Tensor, size: int, num: int = 1, generator: torch.Generator | No
     if num < 1:
         raise ValueError(f'zoom_in needs num >= 1, got {num}.')
     device = gt.device if generator is None else generator.device
-    top = torch.randint(height - size + 1, (batch * num,), generator=generator, device=device).to(gt.device)
-    left = torch.randint(width - size + 1, (batch * num,), generator=generator, device=device).to(gt.device)
+    if grid:
+        rows, columns = height // size, width // size
+        if num > rows * columns:
+            raise ValueError(f'zoom_in needs num <= {rows * columns}, the cells of a patch, got {num}.')
+        cell = torch.rand(batch, rows * columns, generator=generator, device=device).argsort(1)[:, :num].flatten()
+        top, left = cell // columns * size, cell % columns * size
+    else:
+        top = torch.randint(height - size + 1, (batch * num,), generator=generator, device=device)
+        left = torch.randint(width - size + 1, (batch * num,), generator=generator, device=device)
     sample = torch.arange(batch, device=gt.device).repeat_interleave(num)
     windows = gt.unfold(2, size, 1).unfold(3, size, 1)  # a view: (B, C, top, left, size, size)
-    return windows[sample, :, top, left]
+    return windows[sample, :, top.to(gt.device), left.to(gt.device)]
 
 
 def zoom_out(lq: Tensor, scale: int) -> Tensor:

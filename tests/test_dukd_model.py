@@ -5,6 +5,7 @@ import torch
 from basicsr.models import build_model
 from toys import L1, Exploding, IdentityUp, batch, train_options
 
+from dukd_basicsr.cache.absent import AbsentTeacher
 from dukd_basicsr.randomness import step_seed
 from dukd_basicsr.resize import imresize
 
@@ -108,6 +109,8 @@ def test_views_of_one_size_share_one_pass_per_network(tmp_path):
         ({'zoom_in': None}, {'l_zoom_in'}, 2),
         ({'zoom_out': None}, {'l_zoom_out_kd', 'l_zoom_out_pix'}, 1),
         ({'zoom_out': {'gt': False}}, {'l_zoom_out_pix'}, 2),
+        ({'zoom_out': {'teacher': False}}, {'l_zoom_out_kd'}, 2),
+        ({'zoom_in': {'crops': 'grid', 'num': 3}}, set(), 2),
         ({'consistency': None}, set(), 2),
     ],
 )
@@ -131,6 +134,40 @@ def test_consistency_applies_to_the_chosen_views_only_and_never_to_the_plain_pai
     assert views['zoom_in'].transform is not None
     assert [op for op, _ in views['zoom_in'].transform.draws] == ['hflip']
     assert views['zoom_out'].transform is views['lq'].transform is None
+
+
+def test_the_plain_pair_turned_is_judged_turned_back(tmp_path):
+    dukd = {**L1, 'zoom_in': None, 'zoom_out': None, 'consistency': {'views': ['lq'], 'prob': 0.5}}
+    model = build_model(train_options(tmp_path, dukd_opt=dukd))
+    data = batch(samples=6)
+    student = copy.deepcopy(model.net_g)
+    model.feed_data(data)
+    model.optimize_parameters(4)
+    drawn = torch.rand(4, 6, generator=torch.Generator().manual_seed(step_seed(10, 0, 4))) < 0.5
+    pix, kd = 0, 0
+    for i in range(6):
+        u, applied = data['lq'][i], [op for op, on in zip(OPS, drawn[:, i], strict=True) if on]
+        for op in applied:
+            u = turned(u, op)
+        answer = student(u[None])[0].detach()
+        for op in applied[::-1]:
+            answer = turned(answer, op)
+        pix += (answer - data['gt'][i]).abs().mean() / 6
+        kd += (answer - model.net_t(data['lq'][i][None])[0]).abs().mean() / 6
+    log = model.get_current_log()
+    torch.testing.assert_close(torch.tensor([log['l_pix'], log['l_kd']]), torch.stack([pix, kd]))
+    assert log['l_zoom_in'] == log['l_zoom_out_kd'] == log['l_zoom_out_pix'] == 0
+
+
+def test_augmentation_and_upcycling_without_a_teacher_build_none(tmp_path):
+    dukd = {**L1, 'zoom_in': None, 'zoom_out': {'teacher': False}, 'consistency': {'views': ['lq', 'zoom_out']}}
+    opt = train_options(tmp_path, dukd_opt=dukd, kd_opt=None)
+    del opt['network_t'], opt['path']['pretrain_network_t']
+    model = build_model(opt)
+    model.feed_data(batch())
+    model.optimize_parameters(1)
+    assert isinstance(model.net_t, AbsentTeacher)
+    assert {name for name, value in model.get_current_log().items() if value} == {'l_pix', 'l_zoom_out_pix'}
 
 
 def test_labels_that_come_with_the_views_leave_the_teacher_alone(tmp_path):

@@ -121,10 +121,15 @@ MISTAKES = [
     ({'train.dukd_opt.zoom_out': True},
      'train.dukd_opt.zoom_out: true is not possible; write {gt: true}, or ~ to switch it off.'),
     ({'train.dukd_opt.consistency.ops': ['invert', 'rotate']},
-     'train.dukd_opt.consistency.ops[1]: "rotate" is unknown. Allowed: hflip, invert, transpose, vflip.'),
+     'train.dukd_opt.consistency.ops[1]: "rotate" is unknown. Allowed: hflip, invert, permute, translate, transpose, '
+     'vflip.'),
+    ({'train.dukd_opt.zoom_in': {'crops': 'grid'}, 'datasets.train.type': 'UpcycledImageDataset',
+      'datasets.train.dataroot_upcycled': 'x.lmdb'},
+     'train.dukd_opt.zoom_in.crops: a cache has crops from anywhere; write crops: random, or datasets.train.type: '
+     'PairedImageDataset.'),
     ({'train.dukd_opt.consistency.prob': 1.5}, 'train.dukd_opt.consistency.prob: 1.5 is too large; the most is 1.'),
-    ({'train.dukd_opt.consistency.views': ['lq']},
-     'train.dukd_opt.consistency.views[0]: "lq" is unknown. Allowed: zoom_in, zoom_out.'),
+    ({'train.dukd_opt.consistency.views': ['gt']},
+     'train.dukd_opt.consistency.views[0]: "gt" is unknown. Allowed: lq, zoom_in, zoom_out.'),
     ({'train.dukd_opt.n_gt_sub': [1]},
      "train.dukd_opt.n_gt_sub: this is the authors' key; write zoom_in: {num: 1}, or zoom_in: ~."),
     ({'train.noisy': {'prob': 0.3}},

@@ -43,6 +43,26 @@ def test_zoom_in_end_points():
     assert torch.equal(*same)
 
 
+@given(height=st.integers(6, 13), width=st.integers(6, 13), num=st.integers(1, 4), seed=st.integers(0, 99))
+def test_grid_crops_are_different_cells_of_each_sample(height, width, num, seed):
+    gt = torch.rand(3, 2, height, width)
+    crops = zoom_in(gt, 3, num, torch.Generator().manual_seed(seed), grid=True).view(3, num, 2, 3, 3)
+    for sample in range(3):
+        cells = [gt[sample, :, i : i + 3, j : j + 3] for i in range(0, height - 2, 3) for j in range(0, width - 2, 3)]
+        found = [next(k for k, cell in enumerate(cells) if torch.equal(cell, crop)) for crop in crops[sample]]
+        assert len(set(found)) == num
+
+
+def test_all_grid_cells_come_equally_often_and_no_more_than_there_are():
+    grid = torch.arange(36, dtype=torch.float64).view(1, 1, 6, 6).expand(4000, 1, -1, -1)
+    corner = zoom_in(grid, 3, 1, torch.Generator().manual_seed(0), grid=True)[:, 0, 0, 0]
+    values, counts = corner.unique(return_counts=True)
+    assert values.tolist() == [0, 3, 18, 21]
+    assert (counts / 4000 - 0.25).abs().max() < 0.03
+    with pytest.raises(ValueError, match='num <= 4'):
+        zoom_in(grid, 3, 5, grid=True)
+
+
 @pytest.mark.parametrize(('size', 'num', 'message'), [(8, 1, 'size <= 7'), (0, 1, 'size <= 7'), (3, 0, 'num >= 1')])
 def test_zoom_in_refuses(size, num, message):
     with pytest.raises(ValueError, match=message):

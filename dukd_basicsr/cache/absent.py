@@ -1,4 +1,4 @@
-"""What stands where the teacher would, in a run whose labels come with its data."""
+"""What stands where the teacher would, in a run that asks none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dukd_basicsr.errors import RunError
 
 
 class AbsentTeacher(nn.Module):
-    """A teacher that is not loaded, since a complete cache leaves it nothing to say."""
+    """A teacher that is not loaded: no term asks one, or a complete cache leaves it nothing to say."""
 
     members: Sequence[nn.Module] = ()
 
@@ -20,5 +20,5 @@ class AbsentTeacher(nn.Module):
         Raises:
             RunError: It was asked after all.
         """
-        raise RunError('the data have brought no label for a view that needs one, and with datasets.train.type: '
-                       'UpcycledImageDataset there is no teacher: feed the batches of that dataset.')  # fmt: skip
+        raise RunError('the data have brought no label for a view that needs one, and there is no teacher: with '
+                       'datasets.train.type: UpcycledImageDataset, feed the batches of that dataset.')  # fmt: skip

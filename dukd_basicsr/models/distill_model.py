@@ -25,7 +25,7 @@ from dukd_basicsr.microbatches import share, split
 from dukd_basicsr.models.feature_terms import FeatureTerms
 from dukd_basicsr.models.teacher_check import log_teacher_metrics
 from dukd_basicsr.networks import input_channels
-from dukd_basicsr.options.upcycled_rules import cache_problem, is_cached
+from dukd_basicsr.options.upcycled_rules import asks_teacher, cache_problem, is_cached
 from dukd_basicsr.precision import dtype_of, reduced, set_tf32
 from dukd_basicsr.randomness import step_seed
 from dukd_basicsr.teacher import Teacher, TeacherGroup, build_teacher
@@ -90,17 +90,17 @@ class DistillModel(SRModel):
         return super().model_to_device(net)
 
     def _build_teacher(self) -> Teacher | TeacherGroup | AbsentTeacher:
-        """The teacher; none where a cache of its labels is trained from, which must be the right one."""
-        if not is_cached(self.opt):
-            teacher = build_teacher(self.opt)
-            precision = (self.opt['train'].get('teacher_opt') or {}).get('precision')
-            for member in teacher.members:
-                member.dtype = dtype_of(precision, self.device, 'train.teacher_opt.precision')
-            return teacher
-        problem = cache_problem(self.opt, Path.cwd())
+        """The teacher; none where no term asks one, or where a cache of its labels is trained from: the right one."""
+        problem = cache_problem(self.opt, Path.cwd()) if is_cached(self.opt) else None
         if problem:
             raise UserError(f'datasets.train.dataroot_upcycled: {problem}')
-        return AbsentTeacher()
+        if not asks_teacher(self.opt):
+            return AbsentTeacher()
+        teacher = build_teacher(self.opt)
+        precision = (self.opt['train'].get('teacher_opt') or {}).get('precision')
+        for member in teacher.members:
+            member.dtype = dtype_of(precision, self.device, 'train.teacher_opt.precision')
+        return teacher
 
     def feed_data(self, data: Mapping[str, Any]) -> None:
         """As SRModel; what an UpcycledImageDataset brings is kept too, the crops of a sample one after another."""

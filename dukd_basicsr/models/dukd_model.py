@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from basicsr.losses import build_loss
@@ -23,6 +24,8 @@ class DUKDModel(DistillModel):
 
     L_dukd = ||F^-1(S(F(u_zi))) - T(u_zi)||  +  ||F^-1(S(F(u_zo))) - T(u_zo)||  +  ||F^-1(S(F(u_zo))) - x||
     for the zoom-in crops u_zi of the HR patch and the zoomed-out LR patch u_zo, whose ground truth is x itself.
+    Label consistency may be asked of the plain pair too: then L_rec and L_kd judge F^-1(S(F(x))).
+    Where no term that is on asks the teacher, none is built.
     All draws of a step come from a generator seeded by (manual_seed, rank, iteration).
     """
 
@@ -37,10 +40,12 @@ class DUKDModel(DistillModel):
         """The plain pair, then the zoom-in crops and the zoomed-out patch where they are on, as far as not brought."""
         self.generator.manual_seed(step_seed(self.opt.get('manual_seed', 0), self.opt.get('rank', 0), current_iter))
         views = super().build_views(current_iter)
+        views['lq'] = replace(views['lq'], transform=self._draw('lq', self.lq))
         if self.dukd.zoom_in:
             crops = self.upcycled.get('zoom_in')
             if crops is None:
-                crops = zoom_in(self.gt, min(self.lq.shape[-2:]), self.dukd.zoom_in.num, self.generator)
+                size, grid = min(self.lq.shape[-2:]), self.dukd.zoom_in.crops == 'grid'
+                crops = zoom_in(self.gt, size, self.dukd.zoom_in.num, self.generator, grid)
             label = self.upcycled.get('zoom_in_label')
             views['zoom_in'] = View(crops, label=label, transform=self._draw('zoom_in', crops))
         if self.dukd.zoom_out:
@@ -48,7 +53,8 @@ class DUKDModel(DistillModel):
             if small is None:
                 small = zoom_out(self.lq, self.opt['scale'])
             gt, label = self.lq if self.dukd.zoom_out.gt else None, self.upcycled.get('zoom_out_label')
-            views['zoom_out'] = View(small, gt=gt, label=label, transform=self._draw('zoom_out', small))
+            transform = self._draw('zoom_out', small)
+            views['zoom_out'] = View(small, gt, label, ask_teacher=self.dukd.zoom_out.teacher, transform=transform)
         return views
 
     def loss_terms(
@@ -67,4 +73,7 @@ class DUKDModel(DistillModel):
         consistency = self.dukd.consistency
         if consistency is None or view not in consistency.views:
             return None
-        return InvertibleTransform.sample(u.shape[0], consistency.ops, consistency.prob, self.generator, u.device)
+        batch, channels, height, width = u.shape
+        return InvertibleTransform.sample(
+            batch, consistency.ops, consistency.prob, self.generator, u.device, channels, (height, width)
+        )

@@ -10,7 +10,8 @@ from dukd_basicsr.options.registered import components
 from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.schema import Options
 from dukd_basicsr.options.schema_taps import check_feature_losses
-from dukd_basicsr.options.upcycled_rules import is_cached
+from dukd_basicsr.options.schema_train import DukdLoss
+from dukd_basicsr.options.upcycled_rules import asks_teacher, is_cached
 
 _LOSSES = ('pixel_opt', 'kd_opt', 'dukd_opt', 'perceptual_opt')
 _DUKD_KEYS = ('zoom_in', 'zoom_out', 'consistency')
@@ -54,16 +55,38 @@ def _check_dukd(o: Options, train: Mapping[str, Any], report: Report) -> None:
     _check_teacher(o, train, report)
     if not train.get('dukd_opt'):
         report.error('train.dukd_opt', 'missing key: DUKDModel needs this loss; without it: model_type: DistillModel.')
-    elif o.train and o.train.dukd_opt and not (o.train.dukd_opt.zoom_in or o.train.dukd_opt.zoom_out):
+    elif o.train and o.train.dukd_opt:
+        _check_dukd_parts(o, o.train.dukd_opt, report)
+
+
+def _check_dukd_parts(o: Options, dukd: DukdLoss, report: Report) -> None:
+    """Parts that are on, and can be together."""
+    zoom_in, zoom_out = dukd.zoom_in, dukd.zoom_out
+    turned = dukd.consistency.views or () if dukd.consistency else ()
+    if not (zoom_in or zoom_out or 'lq' in turned):
         report.error('train.dukd_opt.zoom_in', 'zoom_in and zoom_out are both ~, which leaves nothing; leave one out '
                      'for its default, or write model_type: DistillModel.')  # fmt: skip
+    if zoom_out and zoom_out.gt is False and zoom_out.teacher is False:
+        report.error('train.dukd_opt.zoom_out', 'gt and teacher are both false, which leaves it no label; write '
+                     'zoom_out: ~ to switch it off.')  # fmt: skip
+    if zoom_in and zoom_in.crops == 'grid':
+        cells = o.scale**2 if o.scale else zoom_in.num
+        if is_cached({'datasets': o.datasets}):
+            report.error('train.dukd_opt.zoom_in.crops', 'a cache has crops from anywhere; write crops: random, or '
+                         'datasets.train.type: PairedImageDataset.')  # fmt: skip
+        elif zoom_in.num and cells and zoom_in.num > cells:
+            report.error('train.dukd_opt.zoom_in.num', f'an HR patch has {cells} cells of an LR patch, not '
+                         f'{zoom_in.num}; write {cells} or less, or crops: random.')  # fmt: skip
+    if 'lq' in turned and o.train and o.train.feature_opt:
+        report.error('train.dukd_opt.consistency.views', 'with lq the student sees the plain pair turned and the '
+                     'teacher does not, so train.feature_opt would compare other pixels; leave lq out.')  # fmt: skip
 
 
 def _check_teacher(o: Options, train: Mapping[str, Any], report: Report) -> None:
-    cached = is_cached({'datasets': o.datasets})
-    if o.network_t is None and not cached:
+    asked = asks_teacher({'datasets': o.datasets, 'train': train})
+    if o.network_t is None and asked:
         report.error('network_t', f'missing key: {o.model_type} needs a teacher, e.g. {{type: EDSR, ...}}.')
-    if o.path and o.path.pretrain_network_t is None and not cached:
+    if o.path and o.path.pretrain_network_t is None and asked:
         report.error('path.pretrain_network_t', f"missing key: {o.model_type} needs the teacher's weights.")
     check_teachers(o, report)
     if train.get('perceptual_opt') is not None:

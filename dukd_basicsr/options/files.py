@@ -12,7 +12,7 @@ from dukd_basicsr.options.folder_rules import check_folder_pair, check_images, l
 from dukd_basicsr.options.lmdb_rules import check_lmdb_pair
 from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.upcycled_rules import TYPE as UPCYCLED
-from dukd_basicsr.options.upcycled_rules import cache_problem, is_cached
+from dukd_basicsr.options.upcycled_rules import asks_teacher, cache_problem, is_cached
 
 _BENCHMARKS = ('Set5', 'Set14', 'B100', 'BSD100', 'BSDS100', 'Urban100', 'Manga109')
 _ZOO = "BasicSR's model zoo (docs/ModelZoo.md of github.com/XPixelGroup/BasicSR)"
@@ -36,7 +36,7 @@ def check_files(opt: dict, root: Path, is_train: bool) -> None:
     paths = opt.get('path') or {}
     keys = ['pretrain_network_g']
     if is_train:
-        keys += ['resume_state'] if is_cached(opt) else ['pretrain_network_t', 'resume_state']
+        keys += ['pretrain_network_t', 'resume_state'] if asks_teacher(opt) else ['resume_state']
     if is_train and is_cached(opt) and not report.errors:
         problem = cache_problem(opt, root)
         if problem:

@@ -10,8 +10,8 @@ from typing import ClassVar, Literal
 from dukd_basicsr.options.loader import key
 from dukd_basicsr.options.schema_taps import FeatureTerm
 
-Operation = Literal['invert', 'hflip', 'vflip', 'transpose']
-View = Literal['zoom_in', 'zoom_out']
+Operation = Literal['invert', 'hflip', 'vflip', 'transpose', 'permute', 'translate']
+View = Literal['lq', 'zoom_in', 'zoom_out']
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +80,17 @@ class ZoomIn:
     """LR-sized crops of the HR patch, labelled by the teacher alone (AugKD section 3.1)."""
 
     num: int = key('crops of each HR patch', default=1, least=1)
+    crops: Literal['random', 'grid'] = key(
+        "random: anywhere; grid: whole cells of it, as the authors' code", default='random'
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ZoomOut:
-    """The LR patch shrunk by the scale, labelled by the teacher (AugKD section 3.1)."""
+    """The LR patch shrunk by the scale, labelled by the teacher (AugKD section 3.1) and by itself (section 3.3)."""
 
-    gt: bool = key('whether the LR patch is its ground truth too', default=True)
+    gt: bool = key('whether the LR patch is its ground truth', default=True)
+    teacher: bool = key('whether the teacher labels it', default=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +101,7 @@ class Consistency:
         'invertible operations, in this order', default=('invert', 'hflip', 'vflip', 'transpose')
     )
     prob: float = key('of each operation for each sample', default=0.3, least=0, most=1)
-    views: tuple[View, ...] = key('inputs to augment', default=('zoom_in', 'zoom_out'))
+    views: tuple[View, ...] = key('inputs to augment; lq is the plain pair', default=('zoom_in', 'zoom_out'))
 
 
 @dataclass(frozen=True, kw_only=True)

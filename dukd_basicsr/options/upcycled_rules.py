@@ -31,6 +31,17 @@ def is_cached(opt: Mapping[str, Any]) -> bool:
     return isinstance(train, Mapping) and train.get('type') == TYPE
 
 
+def asks_teacher(opt: Mapping[str, Any]) -> bool:
+    """Whether a run with a teacher needs it: labels do not come with the data, and not all that want them are off."""
+    train = opt.get('train') or {}
+    if is_cached(opt):
+        return False
+    if not train.get('dukd_opt') or train.get('kd_opt') or train.get('feature_opt'):
+        return True
+    dukd = read_section(DukdLoss, train['dukd_opt'], '', Report())
+    return bool(dukd.zoom_in or (dukd.zoom_out and dukd.zoom_out.teacher))
+
+
 def needs_of(opt: Mapping[str, Any]) -> Needs:
     """Read the losses of an options file that `options.check` has passed."""
     train = opt.get('train') or {}

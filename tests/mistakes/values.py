@@ -81,12 +81,25 @@ VALUES = [
          'x.yml: model_type: "DUKD" is not registered. Did you mean "DUKDModel"?',
          {'model_type': 'DUKD'}),
     Case('an unknown operation of consistency',
-         'x.yml: train.dukd_opt.consistency.ops[1]: "rotate" is unknown. Allowed: hflip, invert, transpose, vflip.',
+         'x.yml: train.dukd_opt.consistency.ops[1]: "rotate" is unknown. Allowed: hflip, invert, permute, '
+         'translate, transpose, vflip.',
          {'train.dukd_opt.consistency.ops': ['invert', 'rotate']}),
     Case('both parts of DUKD switched off',
          'x.yml: train.dukd_opt.zoom_in: zoom_in and zoom_out are both ~, which leaves nothing; leave one out for '
          'its default, or write model_type: DistillModel.',
          {'train.dukd_opt.zoom_in': None, 'train.dukd_opt.zoom_out': None}),
+    Case('a zoomed-out patch without any label',
+         'x.yml: train.dukd_opt.zoom_out: gt and teacher are both false, which leaves it no label; write zoom_out: ~ '
+         'to switch it off.',
+         {'train.dukd_opt.zoom_out': {'gt': False, 'teacher': False}}),
+    Case('more grid crops than cells',
+         'x.yml: train.dukd_opt.zoom_in.num: an HR patch has 4 cells of an LR patch, not 5; write 4 or less, or '
+         'crops: random.',
+         {'train.dukd_opt.zoom_in': {'num': 5, 'crops': 'grid'}}),
+    Case('features of a plain pair that only the student sees turned',
+         'x.yml: train.dukd_opt.consistency.views: with lq the student sees the plain pair turned and the teacher does '
+         'not, so train.feature_opt would compare other pixels; leave lq out.',
+         {'train.dukd_opt.consistency': {'views': ['lq']}, 'train.feature_opt': {'at': {'type': 'ATLoss'}}}),
     Case('a model without its loss',
          'x.yml: train.kd_opt: missing key: DistillModel needs this loss; without teacher: model_type: SRModel.',
          {'model_type': 'DistillModel', 'train.dukd_opt': DELETE,
