@@ -14,12 +14,12 @@ import torch
 import torch.distributed as dist
 from basicsr.metrics import calculate_metric
 from basicsr.utils import imwrite, tensor2img
-from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from dukd_basicsr.batching import Sample, batch_pixels, grouped, merged
+from dukd_basicsr.board import Board, Image
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.overlap import in_order, read_ahead, worker_threads
 
@@ -57,15 +57,6 @@ class Share:
         return [shares[i % self.world_size][i // self.world_size] for i in range(sum(map(len, shares)))]
 
 
-@dataclass(frozen=True)
-class Image:
-    """What is left of one image once the model is done with it; tensors on the CPU, (1, C, H, W) in [0, 1]."""
-
-    name: str
-    result: Tensor
-    gt: Tensor | None
-
-
 def validate(
     model: SRModel, dataloader: DataLoader, current_iter: int | str, tb_logger: Any, save_img: bool, share: Share  # noqa: ANN401
 ) -> None:  # fmt: skip
@@ -89,13 +80,14 @@ def validate(
     if metrics is not None:
         model._initialize_best_metric_results(set_name)
     path_of = partial(_image_path, model.opt, set_name, current_iter) if save_img else None
-    finish = partial(_finish, metrics=metrics or {}, path_of=path_of)
+    board = Board(model, set_name, share.rank)
+    finish = partial(_finish, metrics=metrics or {}, path_of=path_of, board=board)
     scores: list[dict[str, float]] = []
     loader = share.of(dataloader)
     with _bare_networks(model, share), tqdm(
         total=len(loader), unit='image', disable=not val_opt.get('pbar', False) or share.rank != 0
     ) as bar:  # fmt: skip
-        for name, values in in_order(finish, super_resolved(model, loader), worker_threads()):
+        for name, values in in_order(finish, board.watched(super_resolved(model, loader)), worker_threads()):
             scores.append(values)
             bar.update()
             bar.set_description(f'Test {name}')
@@ -106,6 +98,7 @@ def validate(
     if not scores:
         raise UserError(f'The validation set {set_name} has no images; put images where its dataroot_lq and '
                         'dataroot_gt point to, or remove the set from the options file.')  # fmt: skip
+    board.write(tb_logger, scores, current_iter)
     if metrics is None:
         return
     # Not `sum`, which from Python 3.12 on rounds in another way than stock's additions.
@@ -127,20 +120,21 @@ def super_resolved(model: SRModel, samples: Iterable[Sample]) -> Iterator[Image]
             vars(model).pop(name, None)
         for index, sample in enumerate(group):
             of_this = visuals if len(group) == 1 else {key: value[index : index + 1] for key, value in visuals.items()}
-            yield Image(Path(sample['lq_path'][0]).stem, of_this['result'], of_this.get('gt'))
+            yield Image(sample['lq_path'][0], sample['lq'], of_this['result'], of_this.get('gt'))
 
 
 def _finish(
-    image: Image, metrics: Mapping[str, Mapping[str, Any]], path_of: Callable[[str], Path] | None
+    image: Image, metrics: Mapping[str, Mapping[str, Any]], path_of: Callable[[str], Path] | None, board: Board
 ) -> tuple[str, dict[str, float]]:
-    """What happens to an image outside the model: 8 bits, file, metrics, exactly as in stock."""
-    sr = tensor2img([image.result])
+    """What happens to an image outside the model: 8 bits, file, metrics, exactly as in stock; then the board's part."""
+    sr, name = tensor2img([image.result]), Path(image.path).stem
     data = {'img': sr}
     if image.gt is not None:
         data['img2'] = tensor2img([image.gt])
     if path_of is not None:
-        imwrite(sr, str(path_of(image.name)))
-    return image.name, {name: calculate_metric(data, opt) for name, opt in metrics.items()}
+        imwrite(sr, str(path_of(name)))
+    scores = {metric: calculate_metric(data, opt) for metric, opt in metrics.items()}
+    return name, scores | board.finish(image, sr, data.get('img2'))
 
 
 def _image_path(opt: Mapping[str, Any], set_name: str, current_iter: int | str, name: str) -> Path:

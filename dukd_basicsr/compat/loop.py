@@ -60,9 +60,13 @@ class Run:
         self.log = MessageLogger(self.opt, self.iteration, self.tb_logger)
         self.timers = AvgTimer(), AvgTimer()
         started = time.time()
-        with StopSignal() as stop:
-            while self.iteration < self.total:
-                self._epoch(stop, how_to_resume)
+        try:
+            with StopSignal() as stop:
+                while self.iteration < self.total:
+                    self._epoch(stop, how_to_resume)
+        finally:
+            if self.tb_logger:
+                self.tb_logger.flush()  # its last two minutes are in a thread that ends with the process
         spent = datetime.timedelta(seconds=int(time.time() - started))
         self.logger.info('End of training. Time consumed: %s', spent)
         self.logger.info('Save the latest model.')
@@ -105,9 +109,15 @@ class Run:
             times = {'time': self.timers[1].get_avg_time(), 'data_time': self.timers[0].get_avg_time()}
             position = {'epoch': self.epoch, 'iter': self.iteration, 'lrs': model.get_current_learning_rate()}
             self.log({**position, **times, **model.get_current_log()})
+            self._draw_learning_rates()
         if self._is_due(opt['logger']['save_checkpoint_freq']) or self.iteration == self.total:
             self.logger.info('Saving models and training states.')
             self._save()
+
+    def _draw_learning_rates(self) -> None:
+        """In TensorBoard, where BasicSR's MessageLogger draws every term but not these."""
+        for group, rate in enumerate(self.model.get_current_learning_rate() if self.tb_logger else ()):
+            self.tb_logger.add_scalar(f'learning_rate/{group}', rate, self.iteration)
 
     def _stop(self, stop: StopSignal, how_to_resume: str) -> None:
         self._save()

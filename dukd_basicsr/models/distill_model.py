@@ -72,7 +72,7 @@ class DistillModel(SRModel):
         self.setup_optimizers()
         self.setup_schedulers()
         if self.net_t.members and self.opt['path'].get('resume_state') is None:
-            log_teacher_metrics(self.net_t.members, self.opt, self.device)
+            self.teacher_images = log_teacher_metrics(self.net_t.members, self.opt, self.device)
         if train_opt.get('compile'):  # at last: test images have many sizes, and each would be compiled for
             self._compile()
 
