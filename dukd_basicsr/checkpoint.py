@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
 from dukd_basicsr import layouts
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.layouts import Layout
+from dukd_basicsr.layouts.layout import architecture
 
 StateDict = dict[str, Tensor]
 
@@ -43,7 +43,7 @@ def build_network(network_opt: Mapping[str, Any]) -> nn.Module:
         network_opt (Mapping): `network_g` or `network_t` of an options file: type and the arguments of that class.
     """
     arguments = dict(network_opt)
-    return ARCH_REGISTRY.get(arguments.pop('type'))(**arguments)
+    return architecture(arguments.pop('type'))(**arguments)
 
 
 def read_weights(path: str | Path, param_key: str | None = 'params') -> Weights:
@@ -147,7 +147,7 @@ def _unpickled(path: Path) -> Any:  # noqa: ANN401
         return torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(_unpickling_reason(path, error)) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # torch's unpickler of tensors raises what it stumbles over, IndexError among others
         raise UserError(_damaged(path, error)) from None
 
 

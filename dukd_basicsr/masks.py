@@ -26,8 +26,9 @@ def shifted_window_mask(height: int, width: int, window: int, shift: int, device
     Returns:
         Tensor: (height * width / window^2, window^2, window^2), 0 or NEVER; not to be changed.
     """
-    # A compiler traces through caches, and fuses the few operations into what uses them.
-    make = _make if torch.compiler.is_compiling() else _kept
+    # A compiler traces through caches, and fuses the few operations into what uses them; a tracer must not leave its
+    # tensors in one.
+    make = _make if torch.compiler.is_compiling() or torch.jit.is_tracing() else _kept
     return make(height, width, window, shift, device)
 
 
@@ -39,6 +40,8 @@ def _make(height: int, width: int, window: int, shift: int, device: torch.device
 
 
 _kept = lru_cache(SIZES)(_make)
+forget = _kept.cache_clear
+"""Make all masks anew."""
 
 
 def _region(side: int, window: int, shift: int, device: torch.device) -> Tensor:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+_FOLDED = {1: 4, 2: 2}
+
 
 @dataclass(frozen=True)
 class SizeRequirement:
@@ -27,7 +29,8 @@ class SizeRequirement:
 def size_requirement(net: nn.Module) -> SizeRequirement:
     """What a network says of itself: its `size_requirement`, else the `window_size` of its layers, else nothing.
 
-    BasicSR's SwinIR keeps the window in its layers only.
+    BasicSR's SwinIR keeps the window in its layers only, and its RRDBNet of x2 and x1 does not say that it folds 2x2 or
+    4x4 pixels into channels first.
 
     Args:
         net (nn.Module): Bare, or wrapped for several devices.
@@ -39,6 +42,8 @@ def size_requirement(net: nn.Module) -> SizeRequirement:
             return stated
         window = getattr(module, 'window_size', 1)
         windows.update(side for side in (window if isinstance(window, tuple) else (window,)) if isinstance(side, int))
+        if type(module).__name__ == 'RRDBNet':
+            windows.add(_FOLDED.get(getattr(module, 'scale', 4), 1))
     return SizeRequirement(multiple=math.lcm(*windows))
 
 

@@ -50,7 +50,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path):
     assert target.exists()
 
 
-@pytest.mark.parametrize('content', [b'', b'not a checkpoint', b'PK\x03\x04 half a zip file'])
+@pytest.mark.parametrize('content', [b'', b'text', b'not a checkpoint', b'PK\x03\x04 half a zip file'])
 def test_files_that_are_no_checkpoints(tmp_path, content):
     path = tmp_path / 'broken.pth'
     path.write_bytes(content)

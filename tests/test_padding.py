@@ -68,3 +68,12 @@ def test_padded_pixels_carry_no_gradient_of_the_loss():
     assert seen[0].grad[..., :5, :5].eq(4).all()
     assert seen[0].grad[..., 5:, :].eq(0).all()
     assert seen[0].grad[..., :, 5:].eq(0).all()
+
+
+@pytest.mark.parametrize(('scale', 'multiple'), [(4, 1), (2, 2), (1, 4)])
+def test_rrdbnet_that_folds_pixels_first_takes_any_side_when_padded(scale, multiple):
+    sizes = {'num_feat': 4, 'num_block': 1, 'num_grow_ch': 2}
+    net = build_network({'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'scale': scale, **sizes}).eval()
+    requirement = padding.size_requirement(net)
+    assert requirement.multiple == multiple
+    assert padding.forward(net, torch.rand(1, 3, 5, 7), requirement).shape == (1, 3, 5 * scale, 7 * scale)

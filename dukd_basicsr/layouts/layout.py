@@ -55,11 +55,9 @@ def fit(layout: Layout) -> Layout | None:
     with as many windows is not taken for the right one.
     """
     arguments = dict(layout.network)
-    kind = arguments.pop('type')
-    # SRVGGNetCompact is registered as SRVGGNetCompact_basicsr; found by its plain name, it prints a line.
-    architecture = ARCH_REGISTRY.get(kind if kind in ARCH_REGISTRY else f'{kind}_basicsr')
+    build = architecture(arguments.pop('type'))
     with torch.random.fork_rng(devices=[]):  # reading a file must not move the random numbers of a run
-        net = architecture(**arguments)
+        net = build(**arguments)
     own = net.state_dict()
     if own.keys() != layout.weights.keys():
         return None
@@ -68,6 +66,16 @@ def fit(layout: Layout) -> Layout | None:
     if any(not torch.equal(layout.weights[name].to(tensor.dtype), tensor) for name, tensor in net.named_buffers()):
         return None
     return replace(layout, parameters=sum(parameter.numel() for parameter in net.parameters()))
+
+
+def architecture(kind: str) -> Any:  # noqa: ANN401
+    """The registered class of a network; BasicSR's own may be registered as `<kind>_basicsr` (SRVGGNetCompact is).
+
+    Raises:
+        KeyError: There is none.
+    """
+    suffixed = f'{kind}_basicsr'  # found by its plain name, it would print a line
+    return ARCH_REGISTRY.get(suffixed if kind not in ARCH_REGISTRY and suffixed in ARCH_REGISTRY else kind)
 
 
 def numbered(weights: Mapping[str, Tensor], pattern: str) -> int:
