@@ -1,4 +1,4 @@
-# make demo | make test | make install. Everything goes into .venv in this folder and nowhere else.
+# make demo | make test | make package | make install. Everything goes into .venv in this folder and nowhere else.
 # Another interpreter: make PYTHON=python3.12 install
 
 PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 DEMO_FLAGS ?=
 
-.PHONY: install demo test
+.PHONY: install demo test package
 
 install: .venv/installed
 
@@ -28,4 +28,7 @@ test: install
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+
+package: install
+	.ci/package

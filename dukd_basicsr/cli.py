@@ -7,8 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from dukd_basicsr import __version__
-from dukd_basicsr.commands import COMMANDS
+from dukd_basicsr import __version__, own_modules
+from dukd_basicsr.commands import COMMANDS, WITH_OWN_MODULES
 from dukd_basicsr.errors import RunError, UserError
 
 
@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(sys.argv[1:] if argv is None else list(argv))
     try:
+        own_modules.load(getattr(args, 'own_modules', ()))
         return args.run(args)
     except UserError as error:
         if os.environ.get('RANK', '0') == '0' or isinstance(error, RunError):
@@ -44,5 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, command in COMMANDS.items():
         sub = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
         command.add_arguments(sub)
+        if name in WITH_OWN_MODULES:
+            own_modules.add_argument(sub)
         sub.set_defaults(run=command.run)
     return parser

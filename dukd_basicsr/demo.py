@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import shutil
 import subprocess
 import sys
@@ -47,9 +46,9 @@ def run(root: Path, iterations: int) -> None:
 
 
 def options_folder() -> Path:
-    """The shipped option files: `options/` of a checkout, or their copy inside an installed package."""
-    checkout = Path(__file__).parent.parent / 'options'
-    return checkout if checkout.is_dir() else Path(str(importlib.resources.files('dukd_basicsr.shipped_options')))
+    """The shipped option files: their copy inside an installed package, or `options/` of a checkout."""
+    inside = Path(__file__).parent / 'shipped_options'
+    return inside if inside.is_dir() else Path(__file__).parent.parent / 'options'
 
 
 def _prepare(root: Path) -> None:

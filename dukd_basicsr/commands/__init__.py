@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from dukd_basicsr.commands import benchmark, convert, demo, doctor, prepare, test, train, upcycle
+from dukd_basicsr.commands import (
+    benchmark,
+    convert,
+    demo,
+    doctor,
+    options,
+    prepare,
+    test,
+    train,
+    upcycle,
+)
 
 COMMANDS: dict[str, ModuleType] = {
     'train': train,
@@ -17,6 +27,9 @@ COMMANDS: dict[str, ModuleType] = {
     'benchmark': benchmark,
     'demo': demo,
     'convert': convert,
+    'options': options,
     'doctor': doctor,
 }
 """By name, in the order of `basicsr --help`."""
+WITH_OWN_MODULES = ('train', 'test', 'upcycle', 'benchmark')
+"""Those that build networks from options files, and so take --import."""

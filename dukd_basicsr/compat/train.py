@@ -9,6 +9,8 @@ from os import path as osp
 from pathlib import Path
 from typing import Any
 
+from dukd_basicsr import own_modules
+
 
 def train_pipeline(root_path: str) -> None:
     """Train as the command line says: BasicSR's own pipeline, in its own order, with its own log lines and folders.
@@ -85,4 +87,4 @@ def _make_folders(opt: dict[str, Any], resumed: bool) -> None:
 
 def _how_to_resume(args: Namespace) -> str:
     launcher = '' if args.launcher == 'none' else f' --launcher {args.launcher}'
-    return f'basicsr train -opt {args.opt}{launcher} --auto_resume'
+    return f'basicsr train{own_modules.flags()} -opt {args.opt}{launcher} --auto_resume'

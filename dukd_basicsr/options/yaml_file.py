@@ -89,7 +89,9 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         siblings = [file.name for file in path.parent.glob('*.y*ml')] if path.parent.is_dir() else []
         hint = (
-            did_you_mean(path.name, siblings) if siblings else f' There is no folder {path.parent} with options files.'
+            did_you_mean(path.name, siblings)
+            if siblings
+            else f' {path.parent} has no options files; copy a shipped one: basicsr options copy {path.stem}.'
         )
         raise OptionsError(f'{path}: there is no such file.{hint}') from None
     except OSError as error:
