@@ -44,6 +44,7 @@ class Spandrel(nn.Module):
             )
         self.net = descriptor.model
         self.architecture = descriptor.architecture.name
+        self.channels = descriptor.input_channels
         needs = descriptor.size_requirements
         self.size_requirement = SizeRequirement(max(needs.multiple_of, 1), max(needs.minimum, 1))
 

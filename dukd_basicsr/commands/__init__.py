@@ -12,6 +12,7 @@ from dukd_basicsr.commands import (
     convert,
     demo,
     doctor,
+    export,
     options,
     prepare,
     test,
@@ -27,9 +28,10 @@ COMMANDS: dict[str, ModuleType] = {
     'benchmark': benchmark,
     'demo': demo,
     'convert': convert,
+    'export': export,
     'options': options,
     'doctor': doctor,
 }
 """By name, in the order of `basicsr --help`."""
-WITH_OWN_MODULES = ('train', 'test', 'upcycle', 'benchmark')
+WITH_OWN_MODULES = ('train', 'test', 'upcycle', 'benchmark', 'export')
 """Those that build networks from options files, and so take --import."""

@@ -1,0 +1,30 @@
+"""`basicsr export`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = 'Write a network as an ONNX file for any image size, checked against torch; fp16 and int8 too.'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """From, to, and in how many bits."""
+    parser.add_argument('weights', type=Path, metavar='WEIGHTS', help='checkpoint of a student or a teacher')
+    parser.add_argument('-o', '--out', type=Path, required=True, metavar='FILE.onnx', help='new file')
+    parser.add_argument('-opt', type=Path, metavar='FILE',
+                     help='options file with its network_g, if WEIGHTS do not tell it')  # fmt: skip
+    parser.add_argument('--precision', choices=['fp32', 'fp16', 'int8'], default='fp32',
+                     help='of weights and arithmetic, default fp32; input and output are always float32')  # fmt: skip
+    parser.add_argument('--calibrate', type=Path, metavar='FOLDER', help='LR images that int8 takes its ranges from')
+    parser.add_argument('--test', type=Path, nargs='+', default=[], metavar='FOLDER',
+                     help='sets made by basicsr prepare --preset benchmark: PSNR before and after')  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export one network."""
+    from dukd_basicsr import plugin  # noqa: F401  first: makes basicsr importable
+    from dukd_basicsr.export.run import Request, run
+
+    run(Request(args.weights, args.out, args.opt, args.precision, args.calibrate, args.test))
+    return 0
