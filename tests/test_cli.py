@@ -16,7 +16,7 @@ from toys import L1, STUDENT, TEACHER, save_weights
 from dukd_basicsr.cli import build_parser
 
 REPOSITORY = Path(__file__).parent.parent
-COMMANDS = ['train', 'test', 'prepare', 'upcycle', 'benchmark', 'demo', 'convert', 'doctor']
+COMMANDS = ['train', 'test', 'prepare', 'upcycle', 'benchmark', 'demo', 'convert', 'export', 'options', 'doctor']
 
 
 def command(*arguments, cwd, launcher=(sys.executable, '-m')):

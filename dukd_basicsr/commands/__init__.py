@@ -18,6 +18,7 @@ from dukd_basicsr.commands import (
     test,
     train,
     upcycle,
+    upscale,
 )
 
 COMMANDS: dict[str, ModuleType] = {
@@ -29,9 +30,10 @@ COMMANDS: dict[str, ModuleType] = {
     'demo': demo,
     'convert': convert,
     'export': export,
+    'upscale': upscale,
     'options': options,
     'doctor': doctor,
 }
 """By name, in the order of `basicsr --help`."""
-WITH_OWN_MODULES = ('train', 'test', 'upcycle', 'benchmark', 'export')
+WITH_OWN_MODULES = ('train', 'test', 'upcycle', 'benchmark', 'export', 'upscale')
 """Those that build networks from options files, and so take --import."""

@@ -1,0 +1,33 @@
+"""`basicsr upscale`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = 'Enlarge images of any kind, and folders of them, by a checkpoint or an exported file.'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """From, to, and by which network."""
+    parser.add_argument('images', type=Path, nargs='+', metavar='IMAGE', help='files, and folders with sub-folders')
+    parser.add_argument('-o', '--out', type=Path, required=True, metavar='DIR', help='folder of the results')
+    parser.add_argument('--weights', type=Path, required=True, metavar='FILE', help='checkpoint or exported .onnx')
+    parser.add_argument('-opt', type=Path, metavar='FILE',
+                     help='options file with the network, if the weights do not tell it')  # fmt: skip
+    parser.add_argument('--tile', type=int, metavar='N',
+                     help='compute in tiles of NxN pixels of the image; default: as memory allows')  # fmt: skip
+    parser.add_argument('--format', choices=['png', 'jpg', 'webp'], default='png', help='of the results, default png')
+    parser.add_argument('--compare', action='store_true', help='draw each beside bicubic, in DIR/compare')
+    parser.add_argument('--force', action='store_true', help='write over results that are there')
+    parser.add_argument('--device', choices=['cpu', 'cuda'], help='default: cuda where there is one')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Enlarge all images."""
+    from dukd_basicsr import plugin  # noqa: F401  first: makes basicsr importable
+    from dukd_basicsr.upscale.run import Request, run
+
+    run(Request(args.images, args.out, args.weights, args.opt, args.tile, args.format, args.compare, args.force,
+                args.device))  # fmt: skip
+    return 0

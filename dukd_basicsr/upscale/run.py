@@ -1,0 +1,162 @@
+"""`basicsr upscale`: every image found, enlarged, written; what cannot be read is said and passed over."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from dukd_basicsr.atomic import write_file
+from dukd_basicsr.errors import RunError, UserError
+from dukd_basicsr.networks import physical_memory
+from dukd_basicsr.open_network import Opened, open_network
+from dukd_basicsr.pictures import CROP, Panel, comparison, most_different_crop
+from dukd_basicsr.tiling import is_exact, overlap_of
+from dukd_basicsr.upscale.encoding import encode, fit_for, to_8_bit
+from dukd_basicsr.upscale.enlarge import Enlarger
+from dukd_basicsr.upscale.files import Job, plan
+from dukd_basicsr.upscale.images import Picture, UnusableImageError, read, read_size
+
+_BYTES_PER_PIXEL, _BYTES_TO_COMPARE = 32, 76
+"""Of an enlarged image, and more for a comparison picture: measured on one of 4000x4000."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for."""
+
+    inputs: Sequence[Path]
+    out: Path
+    weights: Path
+    opt: Path | None = None
+    tile: int | None = None
+    kind: str = 'png'
+    """Suffix of the results: png, jpg or webp."""
+    compare: bool = False
+    force: bool = False
+    device: str | None = None
+    """'cpu' or 'cuda'; None: cuda where there is one."""
+
+
+def run(request: Request) -> None:
+    """Enlarge all images.
+
+    Args:
+        request (Request): The whole command.
+
+    Raises:
+        UserError: A mistake in what was asked for; said before the first image is computed.
+        RunError: Some files were passed over, and all others are written; or nothing more can be written.
+    """
+    if request.tile is not None and request.tile < 1:
+        raise UserError(f'--tile: {request.tile} is no side of a tile; write pixels of the small image, e.g. 256.')
+    jobs = plan(request.inputs, request.out, request.kind, request.compare, request.force)
+    device = _device(request.device)
+    opened = open_network(request.weights, request.opt)
+    if opened.channels not in (1, 3):
+        raise UserError(f'{request.weights}: a network of {opened.channels} channels; images have 1 or 3.')
+    for note in opened.notes:
+        sys.stderr.write(f'basicsr upscale: {note}\n')
+    enlarger = Enlarger(opened.net.to(device), opened.scale, opened.channels, device, request.tile)
+    failed = _Run(enlarger, opened, request.kind).all(jobs)
+    sys.stdout.write(f'{len(jobs) - failed} of {len(jobs)} images enlarged x{opened.scale} by {opened.name}: '
+                     f'{request.out}\n')  # fmt: skip
+    if failed:
+        raise RunError(f'{failed} of {len(jobs)} images could not be enlarged; each is named above.')
+
+
+def _device(name: str | None) -> torch.device:
+    if name == 'cuda' and not torch.cuda.is_available():
+        raise UserError(f'--device cuda: torch {torch.__version__} sees no CUDA device; write --device cpu.')
+    return torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
+
+
+class _Run:
+    """The images one after the other, under one progress bar that counts LR pixels."""
+
+    def __init__(self, enlarger: Enlarger, opened: Opened, kind: str) -> None:
+        self.enlarger, self.opened, self.kind = enlarger, opened, kind
+        self.tiles_explained = is_exact(enlarger.net)
+
+    def all(self, jobs: Sequence[Job]) -> int:
+        """How many could not be enlarged."""
+        failed, sizes = 0, [height * width for height, width in (read_size(job.source) for job in jobs)]
+        with tqdm(total=sum(sizes), desc='upscale', unit='px', unit_scale=True, dynamic_ncols=True) as self.bar:
+            done = 0
+            for number, (job, size) in enumerate(zip(jobs, sizes, strict=True), 1):
+                self.bar.set_postfix_str(f'{number}/{len(jobs)} {job.source.name}')
+                try:
+                    self.one(job, done, size)
+                except UnusableImageError as error:
+                    self.say(f'{job.source}: {error}; it was passed over.')
+                    failed += 1
+                done += size
+                self.reached(done)
+        return failed
+
+    def one(self, job: Job, done: int, size: int) -> None:
+        """Read, enlarge and write an image."""
+        picture = read(job.source)
+
+        def progress(tiles: int, of: int) -> None:
+            self.reached(done + size * tiles // of)
+            if of > 1 and not self.tiles_explained:
+                self.tiles_explained = True
+                overlap = overlap_of(self.enlarger.net)
+                self.say(f'{self.opened.name} may see further than the {overlap} pixels by which its tiles overlap, so '
+                         'they may differ a little from the image as a whole.')  # fmt: skip
+
+        self.require_memory(picture, _BYTES_PER_PIXEL + (_BYTES_TO_COMPARE if job.comparison else 0))
+        try:
+            large = self.enlarger(picture, progress)
+        except (RuntimeError, MemoryError, RunError) as error:  # torch has no kind of its own for the CPU's memory
+            reason = str(error).partition('\n')[0] or 'no memory'
+            remedy = '; a smaller --tile takes less memory' if 'memory' in reason else ''
+            raise UnusableImageError(f'{self.opened.name} failed on it ({reason}){remedy}') from None
+        shown = fit_for(large, self.kind)
+        _write(job.target, encode(shown, self.kind))
+        if job.comparison is not None:
+            _write(job.comparison, self.comparison(picture, large))
+        for note in shown.notes:
+            self.say(f'{job.source}: {note}.')
+
+    def require_memory(self, picture: Picture, a_pixel: int) -> None:
+        """Refuse what Linux would end the process for."""
+        height, width = (side * self.opened.scale for side in picture.pixels.shape[:2])
+        need, there = height * width * a_pixel, physical_memory()
+        if need > there:
+            raise UnusableImageError(f'its {width}x{height} enlarged pixels take about {need / 2**30:.1f} GiB, and '
+                                     f'there are {there / 2**30:.1f} GiB; cut it into parts')  # fmt: skip
+
+    def comparison(self, picture: Picture, large: Picture) -> bytes:
+        """PNG: bicubic beside the network, and where they differ most."""
+        images = [_bgr(self.enlarger.bicubic(picture)), _bgr(large.pixels)]
+        crop = min(CROP, *images[0].shape[:2])
+        panels = [Panel(name, image) for name, image in zip(('bicubic', self.opened.name), images, strict=True)]
+        drawn = comparison(panels, most_different_crop(images, crop), crop)
+        return cv2.imencode('.png', drawn)[1].tobytes()
+
+    def reached(self, pixels: int) -> None:
+        self.bar.update(pixels - self.bar.n)
+
+    def say(self, text: str) -> None:
+        self.bar.write(f'basicsr upscale: {text}', file=sys.stderr)
+
+
+def _bgr(pixels: np.ndarray) -> np.ndarray:
+    """8-bit BGR, or grey, as OpenCV draws it."""
+    return np.ascontiguousarray(to_8_bit(pixels)[..., ::-1] if pixels.shape[2] == 3 else to_8_bit(pixels)[..., 0])
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, content)
+    except OSError as error:
+        raise RunError(f'{path} cannot be written ({error.strerror or error}).') from None
