@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,13 @@ class Network:
     """The file its weights came from."""
     channels: int = 3
     """Of its input."""
+    self_ensemble: bool = False
+    notes: tuple[str, ...] = ()
+    """What its file did not say and was assumed, a sentence each."""
+
+
+Forward = Callable[[Network, Tensor], tuple[Tensor, bool]]
+"""From (1, C, H, W) to the network's output, and whether it was computed in parts."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ class Measurement:
     seconds: float
     sr: np.ndarray
     """(H, W, 3) uint8, BGR, as BasicSR saves it."""
+    tiled: bool = False
+    """Whether it was computed in parts."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,7 @@ def evaluate(
     metrics: Mapping[str, Mapping[str, Any]],
     device: torch.device,
     label: str,
+    forward: Forward | None = None,
 ) -> Iterator[ImageResult]:
     """Measure every network on every image, image by image, so that memory does not grow with the set.
 
@@ -113,6 +123,7 @@ def evaluate(
         metrics (Mapping): Name to the options of BasicSR's `calculate_metric`.
         device (torch.device): Where the networks are.
         label (str): Name of the set, for the progress bar on stderr.
+        forward (Forward | None): How a network is asked for an image; default: for the whole of it.
 
     Yields:
         ImageResult: One an image, in the order of the set.
@@ -121,31 +132,30 @@ def evaluate(
         UserError: A network's output has not the size of the ground truth.
     """
     count = len(dataset)  # type: ignore[arg-type]
+    forward = forward or _whole
     with tqdm(total=count * len(networks), desc=label, unit='image', dynamic_ncols=True) as bar:
         for index in range(count):
             sample = dataset[index]
             lq, gt = sample['lq'][None].to(device), tensor2img([sample['gt']])
-            if index == 0:
-                _warm_up(networks, lq)
             measurements = []
             for network in networks:
                 bar.set_postfix_str(network.name, refresh=False)
-                measurements.append(_measure(network, lq, gt, metrics, f'{label}: {sample["lq_path"]}'))
+                if index == 0 or device.type == 'cuda':
+                    forward(network, lq)  # untimed: it pays for allocation and for the kernels of this size
+                measurements.append(_measure(network, lq, gt, metrics, f'{label}: {sample["lq_path"]}', forward))
                 bar.update()
             yield ImageResult(Path(sample['lq_path']).stem, gt, measurements)
 
 
-def _warm_up(networks: Sequence[Network], lq: Tensor) -> None:
-    """The first forward of a network pays for allocation and kernel selection; it is not timed."""
-    for network in networks:
-        super_resolve(network.net, lq)
+def _whole(network: Network, lq: Tensor) -> tuple[Tensor, bool]:
+    return super_resolve(network.net, lq), False
 
 
 def _measure(
-    network: Network, lq: Tensor, gt: np.ndarray, metrics: Mapping[str, Mapping[str, Any]], where: str
+    network: Network, lq: Tensor, gt: np.ndarray, metrics: Mapping[str, Mapping[str, Any]], where: str, forward: Forward
 ) -> Measurement:
     start = _now(lq.device)
-    output = super_resolve(network.net, lq)
+    output, tiled = forward(network, lq)
     seconds = _now(lq.device) - start
     sr = tensor2img([output])
     if sr.shape != gt.shape:
@@ -154,7 +164,7 @@ def _measure(
             f"{gt.shape[1]}x{gt.shape[0]}; make network_g's upscale, scale and the set's dataroot_lq agree."
         )
     scores = {name: float(calculate_metric({'img': sr, 'img2': gt}, dict(opt))) for name, opt in metrics.items()}
-    return Measurement(network, scores, seconds, sr)
+    return Measurement(network, scores, seconds, sr, tiled)
 
 
 def _now(device: torch.device) -> float:

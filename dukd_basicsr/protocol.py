@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,25 @@ class Protocol:
     metrics: dict[str, dict[str, Any]]
     """Column name, e.g. 'psnr', to the options of BasicSR's `calculate_metric`."""
 
+    def with_metrics(self, metrics: Mapping[str, dict[str, Any]]) -> Protocol:
+        """Further metrics behind those of the options files.
+
+        Raises:
+            UserError: A name that is taken.
+        """
+        taken = [name for name in metrics if name in self.metrics]
+        if taken:
+            raise UserError(f'val.metrics has its own {taken[0]} already, so there is no column for that of pyiqa; '
+                            f'leave one of them out.')  # fmt: skip
+        return replace(self, metrics={**self.metrics, **metrics})
+
     def describe_metrics(self) -> str:
         """E.g. 'PSNR, SSIM on Y with crop_border 4'; metrics measured differently are listed apart."""
         groups: dict[str, list[str]] = {}
         for name, opt in self.metrics.items():
             channel = 'Y' if opt.get('test_y_channel') else 'RGB'
-            groups.setdefault(f'on {channel} with crop_border {opt.get("crop_border", 0)}', []).append(name.upper())
+            by = 'by pyiqa ' if opt['type'] == 'calculate_pyiqa' else ''
+            groups.setdefault(f'{by}on {channel} with crop_border {opt.get("crop_border", 0)}', []).append(name.upper())
         return '; '.join(f'{", ".join(names)} {how}' for how, names in groups.items())
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-DECIMALS = {'psnr': 3, 'ssim': 4}
+DECIMALS = {'psnr': 3, 'ssim': 4, 'lpips': 4}
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class Row:
     ms_per_image: float
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     """Test set to metric to mean over the set's images."""
+    self_ensemble: bool = False
+    memory: int | None = None
+    """Bytes of a forward for a 1280x720 output."""
 
 
 def to_json(protocol: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
@@ -39,10 +42,15 @@ def to_markdown(rows: Sequence[Row]) -> str:
     Args:
         rows (Sequence[Row]): At least one; all with the same test sets and metrics.
     """
-    first = rows[0].scores
-    header = ['network', 'params', 'MACs', 'ms/image']
+    first, with_memory = rows[0].scores, any(row.memory is not None for row in rows)
+    header = ['network', 'params', 'MACs', 'ms/image', *(['memory'] if with_memory else [])]
     header += [f'{name} {" / ".join(metric.upper() for metric in metrics)}' for name, metrics in first.items()]
-    lines = [header, *(_cells(row) for row in rows)]
+    return aligned([header, *(_cells(row, with_memory) for row in rows)])
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Markdown of padded cells: header, then rows; the first column to the left, the others to the right."""
+    header = lines[0]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     rule = ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])]
     padded = [[line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines]
@@ -66,12 +74,14 @@ def write(out: Path, content: dict[str, Any], rows: Sequence[Row], images: Itera
     _write_csv(out / 'benchmark_images.csv', list(images))
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, with_memory: bool) -> list[str]:
     scores = [
         ' / '.join(f'{value:.{DECIMALS.get(name, 3)}f}' for name, value in metrics.items())
         for metrics in row.scores.values()
     ]
-    return [row.name.replace('|', r'\|'), _short(row.params), _short(row.macs), f'{row.ms_per_image:.1f}', *scores]
+    memory = ['-' if row.memory is None else f'{_short(row.memory)}B'] if with_memory else []
+    size = [_short(row.params), _short(row.macs), f'{row.ms_per_image:.1f}']
+    return [row.name.replace('|', r'\|'), *size, *memory, *scores]
 
 
 def _short(number: int | None) -> str:

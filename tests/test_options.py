@@ -135,7 +135,8 @@ MISTAKES = [
     ({'train.noisy': {'prob': 0.3}},
      "train.noisy: this is the authors' key; write train.dukd_opt.consistency: {prob: 0.3}, or consistency: ~."),
     ({'val.self_ensemble': True},
-     'val.self_ensemble: BasicSR 1.4.2 does not read it: there is no self-ensemble; remove it.'),
+     'val.self_ensemble: BasicSR does not read it; remove it. For a table with it: basicsr benchmark '
+     '--self_ensemble.'),
     ({'model_type': 'DUKD'}, 'model_type: "DUKD" is not registered. Did you mean "DUKDModel"?'),
     ({'model_type': 'BaseKD'}, 'model_type: "BaseKD" is not registered. Did you mean "DistillModel"?'),
     ({'model_type': 'DistillModel'}, 'train.dukd_opt: DistillModel does not read it; write model_type: DUKDModel.'),
