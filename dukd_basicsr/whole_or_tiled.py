@@ -12,18 +12,12 @@ from dukd_basicsr.self_ensemble import SelfEnsemble
 from dukd_basicsr.teacher import Teacher
 from dukd_basicsr.tiling import LEAST, margin_of, super_resolve_tiled
 
-STRIP = 16
-"""Pixels."""
-TOLERANCE = 1e-3
-"""A quarter of an 8-bit level: kernels of other sizes round otherwise, with TF32 more than without."""
-
 
 class WholeOrTiled:
     """How a benchmark asks a network for an image.
 
     Only networks whose outputs depend on a bounded neighbourhood are asked in tiles, each with all of it around:
-    every other network (global pooling, windows) is asked for the whole image, whatever `tile` says. Layers do not
-    tell what a forward does between them, so that a strip of noise has to come out the same both ways first.
+    every other network (global pooling, windows) is asked for the whole image, whatever `tile` says.
 
     Args:
         tile (int | None): LR images with a longer side are computed in tiles of this side; None: only those that the
@@ -45,14 +39,14 @@ class WholeOrTiled:
         key, longest = (network.name, lq.shape), max(lq.shape[-2:])
         side = self.fitting.get(key, min(self.tile or longest, longest))
         # With `tile` already for the first image, which is not timed.
-        margin = self._margin(network, lq.device) if self.tile or side < longest else None
+        margin = self._margin(network) if self.tile or side < longest else None
         while True:
             try:
                 if margin is None or side >= longest:
                     return super_resolve(network.net, lq), False
                 return _in_tiles(network.net, side, margin)(lq), True
             except torch.cuda.OutOfMemoryError:
-                margin = self._margin(network, lq.device)
+                margin = self._margin(network)
                 if margin is None or side <= LEAST:
                     raise RunError(
                         f'{network.name}: the GPU has not enough memory for an LR image of {lq.shape[-1]}x'
@@ -62,14 +56,10 @@ class WholeOrTiled:
             torch.cuda.empty_cache()
             side = self.fitting[key] = side // 2
 
-    def _margin(self, network: Network, device: torch.device) -> int | None:
+    def _margin(self, network: Network) -> int | None:
         """LR pixels around a tile that make it exact; None where no number does."""
         if network.name not in self.margins:
-            net = _bare(network.net)
-            margin = margin_of(net)
-            if margin is not None and not _is_local(net, margin, network.channels, device):
-                margin = None
-            self.margins[network.name] = margin
+            self.margins[network.name] = margin_of(_bare(network.net))
         return self.margins[network.name]
 
 
@@ -83,15 +73,6 @@ class _Tiled(nn.Module):
 
     def forward(self, lq: Tensor) -> Tensor:
         return super_resolve_tiled(self.net, lq, self.tile, self.margin)
-
-
-def _is_local(net: nn.Module, margin: int, channels: int, device: torch.device) -> bool:
-    strip = torch.rand(1, channels, STRIP, 2 * (margin + STRIP), generator=torch.Generator().manual_seed(0)).to(device)
-    try:
-        whole, tiled = super_resolve(net, strip), super_resolve_tiled(net, strip, STRIP, margin)
-    except torch.cuda.OutOfMemoryError:
-        return False
-    return torch.allclose(whole, tiled, rtol=0, atol=TOLERANCE)
 
 
 def _in_tiles(net: nn.Module, tile: int, margin: int) -> nn.Module:
