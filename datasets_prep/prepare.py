@@ -49,9 +49,9 @@ def prepare_training(
     Raises:
         UserError: See the sentences below and in `run.produce`.
     """
-    _check_name(name)
+    check_name(name)
     scales, multiple = _checked_grid(scales, size, step)
-    files = _images(source)
+    files = images_of(source)
     jobs = [
         Job(path, key, scales, multiple, size, step, min_size, codec=codec)
         for path, key in zip(files, safe_names(files), strict=True)
@@ -121,10 +121,10 @@ def prepare_benchmark(
     Raises:
         UserError: See `prepare_training`.
     """
-    _check_name(name)
-    scales = _checked_scales(scales)
+    check_name(name)
+    scales = checked_scales(scales)
     homes = (source, source / 'HR', source / 'original', source / 'GTmod12')
-    files = _images(next((home for home in homes if find_images(home)), source))
+    files = images_of(next((home for home in homes if find_images(home)), source))
     jobs = [Job(path, key, scales) for path, key in zip(files, safe_names(files), strict=True)]
     targets = [
         Target(out / name / folder, {'command': 'prepare benchmark', 'scale': scale})
@@ -133,7 +133,7 @@ def prepare_benchmark(
     ]
     produce(pairs, jobs, targets, workers, growth=sum(1 + 1 / scale**2 for scale in scales))
     paths = [target.path for target in targets]
-    fragment(_dataset(name, paths[-2], paths[-1], 'disk'), scales[-1], 'val')
+    fragment(dataset(name, paths[-2], paths[-1], 'disk'), scales[-1], 'val')
     return paths
 
 
@@ -155,11 +155,12 @@ def _sub_images(jobs: Sequence[Job], home: Path, prefix: str, workers: int | Non
     growth = overlap * _GROWTH[job.codec] * sum(1 / scale**2 for scale in (1, *job.scales))
     produce(cut, jobs, targets, workers, growth)
     paths = [target.path for target in targets]
-    fragment(_dataset(home.name, paths[0], paths[-1], 'lmdb'), job.scales[-1], 'train')
+    fragment(dataset(home.name, paths[0], paths[-1], 'lmdb'), job.scales[-1], 'train')
     return paths
 
 
-def _dataset(name: str, high: Path, low: Path, backend: str) -> dict[str, object]:
+def dataset(name: str, high: Path, low: Path, backend: str) -> dict[str, object]:
+    """What an options file says of a prepared data set, but its type."""
     roots = {'dataroot_gt': high.as_posix(), 'dataroot_lq': low.as_posix()}
     return {'name': name, **roots, 'io_backend': {'type': backend}}
 
@@ -183,7 +184,12 @@ def _official_lr(source: Path, files: Sequence[Path], scale: int) -> list[Path |
     return list(wanted)
 
 
-def _images(source: Path) -> list[Path]:
+def images_of(source: Path) -> list[Path]:
+    """The images directly in a folder, at least one.
+
+    Raises:
+        UserError: No such folder, or none in it.
+    """
     if not source.is_dir():
         raise UserError(f'There is no folder {source}: give the folder in which the HR images lie.')
     files = find_images(source)
@@ -194,12 +200,22 @@ def _images(source: Path) -> list[Path]:
     return files
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse what cannot be a folder's name on every system.
+
+    Raises:
+        UserError: The name cannot be used.
+    """
     if not re.fullmatch(r'[A-Za-z0-9_][A-Za-z0-9_.-]*', name):
         raise UserError(f'"{name}" cannot name a data set: give --name with letters, digits, "_", "-" and "." only.')
 
 
-def _checked_scales(scales: Sequence[int]) -> tuple[int, ...]:
+def checked_scales(scales: Sequence[int]) -> tuple[int, ...]:
+    """The scales in order, each once.
+
+    Raises:
+        UserError: There is none, or one below 2.
+    """
     chosen = tuple(sorted(set(scales)))
     if not chosen or chosen[0] < 2:
         raise UserError(f'Scales must be whole numbers from 2 on, not {list(scales)}: give for instance --scale 2 3 4.')
@@ -208,7 +224,7 @@ def _checked_scales(scales: Sequence[int]) -> tuple[int, ...]:
 
 def _checked_grid(scales: Sequence[int], size: int, step: int) -> tuple[tuple[int, ...], int]:
     """The scales in order and their least common multiple, which `size` and `step` must share."""
-    chosen = _checked_scales(scales)
+    chosen = checked_scales(scales)
     multiple = math.lcm(*chosen)
     wrong = []
     for key, value in (('size', size), ('step', step)):

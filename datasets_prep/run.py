@@ -74,14 +74,14 @@ def produce(
         raise UserError(
             f'{home} cannot be written ({error}): free some space there, or choose another --out.'
         ) from error
-    _report(home, jobs, tally)
+    _report(home, jobs, tally, 'pairs' if len(targets) > 1 else 'sub-images')
 
 
 def fragment(dataset: dict[str, Any], scale: int, phase: str) -> None:
     """Write to stdout what an options file needs to use the data.
 
     Args:
-        dataset (dict): name, dataroot_gt, dataroot_lq, io_backend, ...
+        dataset (dict): name, dataroot_gt, dataroot_lq, io_backend, ...; type where it is no PairedImageDataset.
         scale (int): The data's scale.
         phase (str): Key under `datasets`: train, val, ...
     """
@@ -115,8 +115,12 @@ def _write(
     with ExitStack() as stack:
         writers: dict[int, LmdbWriter | FolderWriter] = {}
         for index, folder in folders.items():
-            codec = targets[index].parameters.get('codec', 'png')
-            writer = LmdbWriter(folder, codec) if '.lmdb' in folder.name else FolderWriter(folder)
+            asked = targets[index].parameters
+            writer = (
+                LmdbWriter(folder, asked.get('codec', 'png'))
+                if '.lmdb' in folder.name
+                else FolderWriter(folder, asked.get('meta_info', False))
+            )
             stack.enter_context(writer)
             writers[index] = writer
         results = stack.enter_context(closing(ordered_map(work, jobs, workers)))
@@ -154,9 +158,9 @@ def _check(tally: _Tally, jobs: Sequence[Job]) -> None:
         raise UserError(f'All images are too small, so nothing was written: {_too_small(tally, jobs)}')
 
 
-def _report(home: Path, jobs: Sequence[Job], tally: _Tally) -> None:
+def _report(home: Path, jobs: Sequence[Job], tally: _Tally, what: str) -> None:
     used = len(jobs) - len(tally.too_small)
-    sys.stdout.write(f'{home}: {tally.items} pairs of {used} images; the shortest HR side is {tally.smallest}.\n')
+    sys.stdout.write(f'{home}: {tally.items} {what} of {used} images; the shortest HR side is {tally.smallest}.\n')
     if tally.too_small:
         sys.stdout.write(f'Left out as too small: {_too_small(tally, jobs)}\n')
 

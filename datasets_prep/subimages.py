@@ -52,7 +52,13 @@ class Made:
     """The image's shorter side, where that is the reason."""
 
 
-class _TooSmallError(Exception):
+class TooSmallError(Exception):
+    """An image with a shorter side than asked for.
+
+    Args:
+        side (int): Its length.
+    """
+
     def __init__(self, side: int) -> None:
         super().__init__(side)
         self.side = side
@@ -81,16 +87,16 @@ def cut(job: Job) -> Made:
 
     LR is made of the whole image and cut afterwards, so that sub-images carry no border of the resize.
     """
-    return _guarded(job, _cut)
+    return guarded(job, _cut)
 
 
 def pairs(job: Job) -> Made:
     """The whole image, cropped to a multiple of each scale, and its LR: `outputs` is HR, LR, HR, LR, ... by scale."""
-    return _guarded(job, _pairs)
+    return guarded(job, _pairs)
 
 
-def _guarded(job: Job, make: Callable[[Job, Sequence[bytes]], tuple[list[Item], ...]]) -> Made:
-    """Run `make` on the job's files, with every reason for which there is no result turned into words."""
+def guarded(job: Job, make: Callable[[Job, Sequence[bytes]], tuple[list[Item], ...]]) -> Made:
+    """Run `make` on the bytes of a job's files, with every reason for which there is no result turned into words."""
     try:
         files = [path.read_bytes() for path in (job.source, *job.lr_sources) if path]
     except OSError as error:
@@ -98,7 +104,7 @@ def _guarded(job: Job, make: Callable[[Job, Sequence[bytes]], tuple[list[Item], 
     fingerprint = digest(*files)
     try:
         outputs = make(job, files)
-    except _TooSmallError as error:
+    except TooSmallError as error:
         return Made(job.source, fingerprint, too_small=error.side)
     except UnusableImageError as error:
         return Made(job.source, fingerprint, problem=str(error))
@@ -109,7 +115,7 @@ def _cut(job: Job, files: Sequence[bytes]) -> tuple[list[Item], ...]:
     whole = decode_image(files[0])
     image = mod_crop(whole, job.multiple)
     if min(image.shape[:2]) < max(job.min_size, job.multiple):
-        raise _TooSmallError(min(image.shape[:2]))
+        raise TooSmallError(min(image.shape[:2]))
     rest = iter(files[1:])
     sources = job.lr_sources or (None,) * len(job.scales)
     places = [
@@ -117,21 +123,30 @@ def _cut(job: Job, files: Sequence[bytes]) -> tuple[list[Item], ...]:
         for top in windows(image.shape[0], job.size, job.step)
         for left in windows(image.shape[1], job.size, job.step)
     ]
-    outputs = [_items(image, job, places, 1)]
+    outputs = [items(image, job.name, job, places)]
     for scale, source in zip(job.scales, sources, strict=True):
         low = shrink(image, scale) if source is None else _official(next(rest), source, whole, scale)
         low = low[: image.shape[0] // scale, : image.shape[1] // scale]
-        outputs.append(_items(low, job, places, scale))
+        outputs.append(items(low, job.name, job, places, scale))
     return tuple(outputs)
 
 
-def _items(image: np.ndarray, job: Job, places: Sequence[tuple[int, int]], scale: int) -> list[Item]:
-    items = []
+def items(image: np.ndarray, name: str, job: Job, places: Sequence[tuple[int, int]], scale: int = 1) -> list[Item]:
+    """Sub-images of an (H, W, 3) image, `<name>_s001` and so on.
+
+    Args:
+        image (np.ndarray): BGR, uint8.
+        name (str): Of the image.
+        job (Job): Its size and codec.
+        places (Sequence[tuple[int, int]]): Top and left of each, at scale 1.
+        scale (int): What the image has been shrunk by.
+    """
+    parts = []
     for number, (top, left) in enumerate(places, 1):
         top, left, size = top // scale, left // scale, job.size // scale
         part = np.ascontiguousarray(image[top : top + size, left : left + size])
-        items.append(Item(f'{job.name}_s{number:03d}', encode(part, job.codec), _shape(part)))
-    return items
+        parts.append(Item(f'{name}_s{number:03d}', encode(part, job.codec), _shape(part)))
+    return parts
 
 
 def _official(data: bytes, source: Path, whole: np.ndarray, scale: int) -> np.ndarray:

@@ -15,10 +15,17 @@ _MAP_STEP = 64 * 2**20
 
 
 class FolderWriter:
-    """Writes items as `<key>.png` into a folder that exists."""
+    """Writes items as `<key>.png` into a folder that exists.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder (Path): The folder.
+        meta_info (bool): Whether to list them in its meta_info.txt, as RealESRGANDataset wants it. Datasets that take
+            every file of a folder for an image want none.
+    """
+
+    def __init__(self, folder: Path, meta_info: bool = False) -> None:
         self.folder = folder
+        self.meta_info = meta_info
 
     def __enter__(self) -> FolderWriter:
         return self
@@ -32,6 +39,9 @@ class FolderWriter:
         """Write the PNGs of one image."""
         for item in items:
             (self.folder / f'{item.key}.png').write_bytes(item.data)
+        if self.meta_info:
+            with (self.folder / 'meta_info.txt').open('a', encoding='ascii', newline='\n') as lines:
+                lines.writelines('{}.png ({},{},{})\n'.format(item.key, *item.shape) for item in items)
 
 
 class LmdbWriter:

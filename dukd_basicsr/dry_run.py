@@ -35,7 +35,7 @@ try:
 except ImportError:  # Windows has no such thing
     resource = None  # type: ignore[assignment]
 
-MODELS = ('SRModel', 'SwinIRModel', 'DistillModel', 'DUKDModel')
+MODELS = ('SRModel', 'SwinIRModel', 'DistillModel', 'DUKDModel', 'DUKDRealModel')
 LARGEST_PATCH = 48
 """Side of the largest LR patch that the iteration is run on; a larger real one is estimated from it."""
 FLOAT = 4

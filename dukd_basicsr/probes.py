@@ -17,6 +17,7 @@ from dukd_basicsr.errors import UserError
 from dukd_basicsr.models.feature_terms import FeatureTerms
 from dukd_basicsr.networks import build, describe, input_channels, load_network
 from dukd_basicsr.options import dukd_options
+from dukd_basicsr.options.distillation_rules import DUKD_MODELS
 from dukd_basicsr.options.rules import STRICT_MODELS
 from dukd_basicsr.teacher import PROBE_SIZE
 
@@ -92,7 +93,7 @@ def check_zoomed_out(net: Callable[[Tensor], Tensor], opt: Mapping[str, Any], wh
         UserError: It does not take it.
     """
     dukd = (opt.get('train') or {}).get('dukd_opt')
-    if opt['model_type'] != 'DUKDModel' or not dukd or dukd_options(dukd).zoom_out is None:
+    if opt['model_type'] not in DUKD_MODELS or not dukd or dukd_options(dukd).zoom_out is None:
         return
     scale = opt['scale']
     side = opt['datasets']['train']['gt_size'] // scale**2

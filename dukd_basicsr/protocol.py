@@ -41,7 +41,8 @@ class Protocol:
         """E.g. 'PSNR, SSIM on Y with crop_border 4'; metrics measured differently are listed apart."""
         groups: dict[str, list[str]] = {}
         for name, opt in self.metrics.items():
-            channel = 'Y' if opt.get('test_y_channel') else 'RGB'
+            # NIQE is defined on luma, and BasicSR's converts to it.
+            channel = 'Y' if opt.get('test_y_channel') or opt['type'] == 'calculate_niqe' else 'RGB'
             by = 'by pyiqa ' if opt['type'] == 'calculate_pyiqa' else ''
             groups.setdefault(f'{by}on {channel} with crop_border {opt.get("crop_border", 0)}', []).append(name.upper())
         return '; '.join(f'{", ".join(names)} {how}' for how, names in groups.items())

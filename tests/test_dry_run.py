@@ -23,6 +23,8 @@ THIN = {
     'EDSR': {'num_feat': 8, 'num_block': 2},
     'RCAN': {'num_feat': 16, 'num_group': 1, 'num_block': 1},
     'SwinIR': {'depths': [2], 'embed_dim': 12, 'num_heads': [2]},
+    'RRDBNet': {'num_feat': 8, 'num_block': 1, 'num_grow_ch': 4},
+    'SRVGGNetCompact': {'num_feat': 8, 'num_conv': 2},
 }
 
 
@@ -71,10 +73,12 @@ def test_every_shipped_file(file, tmp_path):
     before = copy.deepcopy(opt)
     result = dry_run.measure(opt)
     assert opt == before
-    wanted = {'SRModel': 1, 'SwinIRModel': 1, 'DistillModel': 2, 'DUKDModel': 5}[opt['model_type']]
+    wanted = {'SRModel': 1, 'SwinIRModel': 1, 'DistillModel': 2, 'DUKDModel': 5, 'DUKDRealModel': 5}[opt['model_type']]
     features = [f'l_{name}' for name in opt['train'].get('feature_opt') or ()]
     assert list(result.terms) == TERMS[:wanted] + features
     off = set() if opt['train'].get('kd_opt') or wanted == 1 else {'l_kd'}
+    if opt['model_type'] == 'DUKDRealModel':
+        off.add('l_zoom_out_pix')  # a degraded image is no ground truth
     assert {name for name, value in result.terms.items() if value == 0} == off
     assert all(0 <= value < 10 for value in result.terms.values())
     asked = 'network_t' in opt and opt['datasets']['train']['type'] != 'UpcycledImageDataset'

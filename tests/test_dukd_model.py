@@ -6,6 +6,8 @@ from basicsr.models import build_model
 from toys import L1, Exploding, IdentityUp, batch, train_options
 
 from dukd_basicsr.cache.absent import AbsentTeacher
+from dukd_basicsr.errors import UserError
+from dukd_basicsr.probes import check_zoomed_out
 from dukd_basicsr.randomness import step_seed
 from dukd_basicsr.resize import imresize
 
@@ -168,6 +170,19 @@ def test_augmentation_and_upcycling_without_a_teacher_build_none(tmp_path):
     model.optimize_parameters(1)
     assert isinstance(model.net_t, AbsentTeacher)
     assert {name for name, value in model.get_current_log().items() if value} == {'l_pix', 'l_zoom_out_pix'}
+
+
+def test_a_zoomed_out_patch_that_a_network_does_not_take_is_told_before_the_run(tmp_path):
+    opt = train_options(tmp_path) | {'datasets': {'train': {'gt_size': 12}}}
+
+    def even(lq):
+        assert lq.shape[-1] % 2 == 0, 'odd'
+        return lq
+
+    with pytest.raises(UserError, match=r'network_g does not take a zoomed-out patch of 3x3 \(AssertionError: odd\)'):
+        check_zoomed_out(even, opt, 'network_g')
+    opt['datasets']['train']['gt_size'] = 16
+    check_zoomed_out(even, opt, 'network_g')
 
 
 def test_labels_that_come_with_the_views_leave_the_teacher_alone(tmp_path):

@@ -14,11 +14,13 @@ import yaml
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / 'golden_losses.json'
-OURS = ('DistillModel', 'DUKDModel')
+OURS = ('DistillModel', 'DUKDModel', 'DUKDRealModel')
 THIN = {
     'EDSR': {'num_feat': 8, 'num_block': 2},
     'RCAN': {'num_feat': 8, 'num_group': 1, 'num_block': 1, 'squeeze_factor': 4},
     'SwinIR': {'embed_dim': 12, 'depths': [2], 'num_heads': [2]},
+    'RRDBNet': {'num_feat': 8, 'num_block': 1, 'num_grow_ch': 4},
+    'SRVGGNetCompact': {'num_feat': 8, 'num_conv': 2},
 }
 
 

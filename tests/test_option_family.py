@@ -118,7 +118,7 @@ def test_rivals_differ_from_logits_distillation_only_in_their_loss(method):
 def test_one_method_and_schedule_for_all():
     first = load('train_dukd_edsr_x2.yml')
     for file in sorted(FOLDER.glob('train_dukd_*_x[234]*.yml')):
-        if 'f24b4' in file.name:
+        if 'f24b4' in file.name or 'dukd_real' in file.name:  # written by hand
             continue
         opt = options.load(file)
         assert opt['train'] == first['train'], file.name

@@ -183,7 +183,7 @@ def test_stock_models_do_not_pass_over_them_in_silence():
     opt['train'] |= {'amp': 'bf16', 'compile': True}
     with pytest.raises(OptionsError) as caught:
         options.check(opt, Path('x.yml'), is_train=True)
-    text = 'SRModel does not read it; DistillModel and DUKDModel do.'
+    text = 'SRModel does not read it; DistillModel, DUKDModel and DUKDRealModel do.'
     assert list(caught.value.messages) == [f'x.yml: train.amp: {text}', f'x.yml: train.compile: {text}']
 
 

@@ -2,5 +2,6 @@
 
 from dukd_basicsr.models.distill_model import DistillModel
 from dukd_basicsr.models.dukd_model import DUKDModel
+from dukd_basicsr.models.dukd_real_model import DUKDRealModel
 
-__all__ = ['DUKDModel', 'DistillModel']
+__all__ = ['DUKDModel', 'DUKDRealModel', 'DistillModel']

@@ -17,6 +17,8 @@ from dukd_basicsr.options.component_rules import check_networks
 from dukd_basicsr.options.distillation_rules import check_losses, check_patches
 from dukd_basicsr.options.files import check_files
 from dukd_basicsr.options.loader import read_section
+from dukd_basicsr.options.real_rules import MODEL as REAL_MODEL
+from dukd_basicsr.options.real_rules import check_real
 from dukd_basicsr.options.registered import components
 from dukd_basicsr.options.report import OptionsError, Report, show
 from dukd_basicsr.options.rules import (
@@ -29,6 +31,7 @@ from dukd_basicsr.options.rules import (
     read_datasets,
 )
 from dukd_basicsr.options.schema import Options
+from dukd_basicsr.options.schema_real import RealOptions
 from dukd_basicsr.options.schema_train import Consistency, DukdLoss, ZoomIn, ZoomOut
 from dukd_basicsr.options.step_rules import check_step
 from dukd_basicsr.options.yaml_file import load
@@ -39,7 +42,7 @@ _MOVED = {
     'train.noisy': "this is the authors' key; write train.dukd_opt.consistency: {prob: 0.3}, or consistency: ~.",
     'train.dukd_opt.n_gt_sub': "this is the authors' key; write zoom_in: {num: 1}, or zoom_in: ~.",
     'train.dukd_opt.noisy': "this is the authors' key; write consistency: {prob: 0.3}, or consistency: ~.",
-    'val.self_ensemble': 'BasicSR 1.4.2 does not read it: there is no self-ensemble; remove it.',
+    'val.self_ensemble': 'BasicSR does not read it; remove it. For a table with it: basicsr benchmark --self_ensemble.',
 }
 _MOVED_MODELS = {'DUKD': 'DUKDModel', 'BaseKD': 'DistillModel'}
 _FOLDER_SAFE = ('strict_load', 'pretrain_network', 'resume', 'param_key')
@@ -95,7 +98,7 @@ def check(opt: dict, path: Path, is_train: bool) -> list[str]:
     model = opt.get('model_type')
     other = isinstance(model, str) and model not in STRICT_MODELS and model in components('model')
     report = Report(path, strict=not other, moved=_MOVED)
-    options = read_section(Options, opt, '', report)
+    options = read_section(RealOptions if model == REAL_MODEL else Options, opt, '', report)
     _check_model(model, report)
     _check_path_keys(opt.get('path'), report)
     check_names(options, report)
@@ -107,6 +110,8 @@ def check(opt: dict, path: Path, is_train: bool) -> list[str]:
         check_test(options, report)
     elif not other:
         check_training(options, report)
+        if isinstance(options, RealOptions):
+            check_real(options, datasets.get('train'), report)
         check_losses(options, opt, report)
         check_patches(options, getattr(datasets.get('train'), 'gt_size', None), report)
         check_step(options, getattr(datasets.get('train'), 'batch_size_per_gpu', None), report)

@@ -12,7 +12,7 @@ from dukd_basicsr.options.report import Report, join, report_text_number, show
 
 _SCALE = ('upscale', 'scale')
 _CHANNELS = ('num_in_ch', 'in_chans')
-_PAIRED = ('PairedImageDataset', 'UpcycledImageDataset')
+_PAIRED = ('PairedImageDataset', 'UpcycledImageDataset', 'RealESRGANDataset')
 
 
 def check_component(
@@ -45,7 +45,9 @@ def check_component(
         return None
     component = components(kind).get(name) if isinstance(name, str) else None
     if component is None:
-        report.error(join(key, 'type'), f'{show(name)} is not registered.{did_you_mean(str(name), components(kind))}')
+        hint = did_you_mean(str(name), components(kind))
+        own = '' if '?' in hint else ' One of your own is registered by --import FILE.py.'
+        report.error(join(key, 'type'), f'{show(name)} is not registered.{hint}{own}')
     elif arguments:
         _check_arguments(component, given, key, report, {*supplied}, {*known, 'type'})
     return component

@@ -14,6 +14,8 @@ from dukd_basicsr.options.schema_train import DukdLoss
 from dukd_basicsr.options.upcycled_rules import asks_teacher, is_cached
 
 _LOSSES = ('pixel_opt', 'kd_opt', 'dukd_opt', 'perceptual_opt')
+DUKD_MODELS = ('DUKDModel', 'DUKDRealModel')
+"""Those that read `train.dukd_opt`."""
 _DUKD_KEYS = ('zoom_in', 'zoom_out', 'consistency')
 
 
@@ -27,7 +29,8 @@ def check_losses(o: Options, raw: Mapping[str, Any], report: Report) -> None:
             known = _DUKD_KEYS if name == 'dukd_opt' else ()
             check_component('loss', train[name], f'train.{name}', report, known=known)
     check_feature_losses(train, report)
-    rules = {'SRModel': _check_sr, 'SwinIRModel': _check_sr, 'DistillModel': _check_distill, 'DUKDModel': _check_dukd}
+    rules = dict.fromkeys(('SRModel', 'SwinIRModel'), _check_sr) | dict.fromkeys(DUKD_MODELS, _check_dukd)
+    rules['DistillModel'] = _check_distill
     if o.model_type in rules:
         rules[o.model_type](o, train, report)
 
@@ -54,7 +57,9 @@ def _check_distill(o: Options, train: Mapping[str, Any], report: Report) -> None
 def _check_dukd(o: Options, train: Mapping[str, Any], report: Report) -> None:
     _check_teacher(o, train, report)
     if not train.get('dukd_opt'):
-        report.error('train.dukd_opt', 'missing key: DUKDModel needs this loss; without it: model_type: DistillModel.')
+        report.error(
+            'train.dukd_opt', f'missing key: {o.model_type} needs this loss; without it: model_type: DistillModel.'
+        )
     elif o.train and o.train.dukd_opt:
         _check_dukd_parts(o, o.train.dukd_opt, report)
 
@@ -104,7 +109,7 @@ def check_patches(o: Options, gt_size: int | None, report: Report) -> None:
     if not gt_size or not o.scale or gt_size % o.scale:
         return
     lq = gt_size // o.scale
-    zoom_out = bool(o.model_type == 'DUKDModel' and o.train and o.train.dukd_opt and o.train.dukd_opt.zoom_out)
+    zoom_out = bool(o.model_type in DUKD_MODELS and o.train and o.train.dukd_opt and o.train.dukd_opt.zoom_out)
     window = _window(o.network_g) if o.model_type in ('SRModel', 'SwinIRModel') else None
     if zoom_out and lq % o.scale:
         report.error('train.dukd_opt.zoom_out', f'an LR patch of {lq} (gt_size: {gt_size}) does not shrink by scale: '

@@ -10,6 +10,8 @@ from typing import Any
 from dukd_basicsr.errors import did_you_mean
 from dukd_basicsr.options.folder_rules import check_folder_pair, check_images, listed_pairs
 from dukd_basicsr.options.lmdb_rules import check_lmdb_pair
+from dukd_basicsr.options.real_rules import MODEL as REAL_MODEL
+from dukd_basicsr.options.real_rules import check_real_files
 from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.upcycled_rules import TYPE as UPCYCLED
 from dukd_basicsr.options.upcycled_rules import asks_teacher, cache_problem, is_cached
@@ -33,6 +35,9 @@ def check_files(opt: dict, root: Path, is_train: bool) -> None:
     for name, dataset in (opt.get('datasets') or {}).items():
         if dataset.get('type') in ('PairedImageDataset', UPCYCLED):
             _check_dataset(f'datasets.{name}', name == 'train', dataset, opt, root, report)
+        elif name == 'train' and opt.get('model_type') == REAL_MODEL:
+            folder, meta_info = (located(root, dataset.get(key) or '') for key in ('dataroot_gt', 'meta_info'))
+            check_real_files(f'datasets.{name}', dataset, folder, meta_info, _needs(dataset, opt), report)
     paths = opt.get('path') or {}
     keys = ['pretrain_network_g']
     if is_train:
@@ -104,6 +109,10 @@ def _how_to_prepare(dataroot: str, scale: Any) -> str:  # noqa: ANN401
                 'basicsr prepare --preset div2k DIR')  # fmt: skip
     if name in ('demo', 'demo_held_out'):
         return 'it is made by: basicsr demo'
+    real = re.search(r'(.*)/real_x(\d+)_seed(\d+)/', dataroot)
+    if real:
+        return (f'with HR images in a folder DIR, run: basicsr prepare DIR --preset real-test --name '
+                f'{Path(real[1]).name} --scale {real[2]} --seed {real[3]}')  # fmt: skip
     if name in _BENCHMARKS or re.match(r'GTmod|LRbic', Path(dataroot).name):
         return f"with {name}'s HR images in a folder DIR, run: basicsr prepare --preset benchmark DIR --name {name}"
     if dataroot.endswith('.lmdb'):

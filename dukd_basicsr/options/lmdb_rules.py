@@ -25,8 +25,8 @@ def check_lmdb_pair(key: str, lq: Path, gt: Path, needs: Mapping[str, float], sc
         scale (int): HR size over LR size.
         report (Report): Collects the errors.
     """
-    low = _read_shapes(f'{key}.dataroot_lq', lq, report)
-    high = _read_shapes(f'{key}.dataroot_gt', gt, report)
+    low = read_shapes(f'{key}.dataroot_lq', lq, report)
+    high = read_shapes(f'{key}.dataroot_gt', gt, report)
     if not (low and high):
         return
     for name, here, there, other in (('dataroot_lq', low, high, gt), ('dataroot_gt', high, low, lq)):
@@ -44,7 +44,7 @@ def check_lmdb_pair(key: str, lq: Path, gt: Path, needs: Mapping[str, float], sc
         check_needs(key, high, len(high), needs, report)
 
 
-def _read_shapes(key: str, folder: Path, report: Report) -> Shapes:
+def read_shapes(key: str, folder: Path, report: Report) -> Shapes:
     """Keys and (height, width) of an LMDB's meta_info.txt."""
     for name in ('data.mdb', 'meta_info.txt'):
         if not (folder / name).is_file():

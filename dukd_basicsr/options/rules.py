@@ -9,11 +9,12 @@ from dukd_basicsr.options.component_rules import check_component
 from dukd_basicsr.options.loader import read_section
 from dukd_basicsr.options.report import Report, show
 from dukd_basicsr.options.schema import Options, OtherDataset, PairedDataset, TrainDataset
+from dukd_basicsr.options.schema_real import RealDataset, RealOptions
 from dukd_basicsr.options.schema_train import CosineRestart, MultiStep, Train
 from dukd_basicsr.options.schema_upcycled import UpcycledDataset
 from dukd_basicsr.options.upcycled_rules import TYPE as UPCYCLED
 
-STRICT_MODELS = ('SRModel', 'SwinIRModel', 'DistillModel', 'DUKDModel')
+STRICT_MODELS = ('SRModel', 'SwinIRModel', 'DistillModel', 'DUKDModel', 'DUKDRealModel')
 """Models of which every key is known; other models have keys that only they know."""
 Datasets = dict[str, PairedDataset | OtherDataset]
 
@@ -39,7 +40,9 @@ def read_datasets(o: Options, is_train: bool, report: Report) -> Datasets:
             report.error(key, f'{"training" if is_train else "a test"} knows the datasets {use}.')
             continue
         paired = not isinstance(value, Mapping) or value.get('type') in ('PairedImageDataset', None)
-        if isinstance(value, Mapping) and value.get('type') == UPCYCLED:
+        if phase == 'train' and isinstance(o, RealOptions):
+            section = RealDataset
+        elif isinstance(value, Mapping) and value.get('type') == UPCYCLED:
             section = UpcycledDataset
             if phase != 'train':
                 report.error(f'{key}.type', f'{UPCYCLED} is for training; write PairedImageDataset.')

@@ -138,7 +138,7 @@ class Options:
     """A whole options file."""
 
     name: str = key('the name of the run and of its folder')
-    model_type: str = key('SRModel, DistillModel or DUKDModel')
+    model_type: str = key('SRModel, DistillModel, DUKDModel or DUKDRealModel')
     scale: int = key('the factor of super-resolution', least=1, most=16)
     num_gpu: int | Literal['auto'] = key('how many GPUs, 0 for the CPU, auto for all', least=0)
     manual_seed: int | None = key('of all random numbers', default=None, least=0, most=2**32 - 1)

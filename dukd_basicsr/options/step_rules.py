@@ -6,7 +6,7 @@ from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.schema import Options
 from dukd_basicsr.options.schema_train import Train
 
-MODELS = ('DistillModel', 'DUKDModel')
+MODELS = ('DistillModel', 'DUKDModel', 'DUKDRealModel')
 """Models that read these keys; BasicSR's own would pass over them without a word."""
 _DEFAULTS = {'amp': None, 'tf32': None, 'channels_last': False, 'compile': False, 'accumulate': 1}
 
@@ -25,7 +25,9 @@ def check_step(o: Options, batch_size: int | None, report: Report) -> None:
     if o.model_type not in MODELS:
         for name, default in _DEFAULTS.items():
             if getattr(train, name) not in (default, None):
-                report.error(f'train.{name}', f'{o.model_type} does not read it; {" and ".join(MODELS)} do.')
+                report.error(
+                    f'train.{name}', f'{o.model_type} does not read it; {", ".join(MODELS[:-1])} and {MODELS[-1]} do.'
+                )
         return
     _check_fp16(o.num_gpu, train, report)
     if batch_size and train.accumulate and batch_size % train.accumulate:

@@ -39,11 +39,6 @@ NETWORKS = [
     Case('arguments that make no network',
          'network_g: EDSR cannot be built from these arguments (<reason>).',
          {'network_g.num_feat': -3}),
-    Case('a zoomed-out patch that a network does not take',
-         'train.dukd_opt.zoom_out: network_g does not take a zoomed-out patch of 3x3 (AssertionError); write a '
-         'larger gt_size, or zoom_out: ~.',
-         {'network_g': {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'scale': 2, 'num_feat': 4,
-                        'num_block': 1, 'num_grow_ch': 4}, 'datasets.train.gt_size': 12}),
     Case('a registered loss that does not compare images',
          'train.kd_opt: GANLoss does not compare two images (<reason>); write e.g. type: L1Loss.',
          {'train.kd_opt': {'type': 'GANLoss',
