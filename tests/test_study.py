@@ -146,7 +146,9 @@ def test_every_cell_of_the_real_protocol_passes_the_checks_of_an_options_file(tm
     assert main[:3] == ['alone_s10', 'kd_s10', 'dukd_s10']
     assert main[3:6] == ['alone_s11', 'kd_s11', 'dukd_s11']
     for key in ('scheduler', 'total_iter', 'optim_g', 'ema_decay'):
-        assert len({json.dumps(cell.opt['train'][key]) for cell in cells}) == 1
+        # but for the one method that is about the number of steps
+        same = [cell for cell in cells if cell.method.name != 'dukd_steps']
+        assert len({json.dumps(cell.opt['train'][key]) for cell in same}) == 1
 
 
 def test_a_protocol_with_a_mistake_is_refused(tmp_path):
