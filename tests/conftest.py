@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
@@ -12,6 +13,7 @@ import torch
 from hypothesis import settings
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background is born ignoring it
 settings.register_profile('project', deadline=None, max_examples=40, derandomize=True)
 settings.load_profile('project')
 
