@@ -115,7 +115,7 @@ def cost(results: Mapping[str, Any], file: Path) -> None:
             gain = {'mean': 0.0, 'std': None} if same else method['gain'][AGAINST[0]][name]['psnr']
             control = method['group'] == 'control'
             colour, label = ('0.6', '_') if control else (_colour(number), method['title'])
-            axis.errorbar(method['seconds'] * results['iterations'], gain['mean'], yerr=gain['std'], color=colour,
+            axis.errorbar(method['seconds'] * method['iterations'], gain['mean'], yerr=gain['std'], color=colour,
                           fmt=MARKERS[method['group']], capsize=2, label=label)  # fmt: skip
         axis.axhline(0, color='k', linewidth=0.8)
         axis.set(xlabel='seconds of training', title=name)

@@ -99,8 +99,8 @@ def collect(protocol: Protocol, cells: Sequence[Cell], work: Path) -> dict[str, 
         work (Path): The working folder, benchmarked.
 
     Returns:
-        dict: JSON-able. 'methods' by name, in the order of the protocol: title, group, seeds, seconds, not_run (why),
-            final[set][metric] = {values by seed, mean, std, n}, gain[against][set][metric] (the same, of differences
+        dict: JSON-able. 'methods' by name, in the order of the protocol: title, group, seeds, seconds, iterations,
+            not_run (why), final[set][metric] = {values by seed, mean, std, n}, gain[against][set][metric] (the same, of differences
             paired by seed), curve and gain_curve (over AGAINST[0]) [iteration][set][metric] = {mean, std, n},
             at_budget[budget] (see `_at_budget`). 'references': bicubic and teacher, final numbers. 'budgets': name to
             seconds. 'significance': against to set to `significance.Comparison`, images, seeds.
@@ -121,6 +121,7 @@ def collect(protocol: Protocol, cells: Sequence[Cell], work: Path) -> dict[str, 
         methods[name] = {
             'title': method.title, 'group': method.group, 'cached': method.cached, 'seeds': [cell.seed for cell in own],
             'not_run': None if own else _reason(method), 'seconds': seconds.get(name),
+            'iterations': int(own[0].opt['train']['total_iter']) if own else None,
             'final': summarised(finals[name]),
             'gain': {other: summarised(paired(finals[name], finals[other])) for other in AGAINST
                      if other in finals and other != name},

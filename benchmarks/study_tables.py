@@ -115,7 +115,7 @@ def _budget_table(results: Results, budget: str) -> list[str]:
             kind = 'psnr' if key == base else 'gain'
             cells = [(found.get(way) or {}).get(kind, {}).get(name, {}).get('psnr') for way in ways
                      for name in results['curve_sets']]  # fmt: skip
-            share = min(1.0, limit / method['seconds'] / results['iterations'])
+            share = min(1.0, limit / method['seconds'] / method['iterations'])
             rows.append([method['title'], f'{method["seconds"]:.4f}', f'{share:.2f}',
                          *(spread(each, 3, kind == 'gain') if each else '-' for each in cells)])  # fmt: skip
     title = results['methods'][budget]['title']
