@@ -100,10 +100,10 @@ def collect(protocol: Protocol, cells: Sequence[Cell], work: Path) -> dict[str, 
 
     Returns:
         dict: JSON-able. 'methods' by name, in the order of the protocol: title, group, seeds, seconds, iterations,
-            not_run (why), final[set][metric] = {values by seed, mean, std, n}, gain[against][set][metric] (the same, of differences
-            paired by seed), curve and gain_curve (over AGAINST[0]) [iteration][set][metric] = {mean, std, n},
-            at_budget[budget] (see `_at_budget`). 'references': bicubic and teacher, final numbers. 'budgets': name to
-            seconds. 'significance': against to set to `significance.Comparison`, images, seeds.
+            not_run (why), final[set][metric] = {values by seed, mean, std, n}, gain[against][set][metric] (the same, of
+            differences paired by seed), curve and gain_curve (over AGAINST[0]) [iteration][set][metric] = {mean, std,
+            n}, at_budget[budget] (see `_at_budget`). 'references': bicubic and teacher, final numbers. 'budgets': name
+            to seconds. 'significance': against to set to `significance.Comparison`, images, seeds.
     """
     rows = {name: row for part in _parts(work) for name, row in _rows(part).items()}
     measured = json.loads(_table(_parts(work)[-1]).read_text(encoding='utf-8'))['protocol']
