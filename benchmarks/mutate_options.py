@@ -20,7 +20,6 @@ import datetime
 import functools
 import io
 import json
-import os
 import random
 import signal
 import sys
@@ -38,7 +37,9 @@ import numpy as np
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / 'benchmarks')]
+
+from inside import inside  # noqa: E402
 
 from dukd_basicsr import cli, dry_run, options, pipeline  # noqa: E402
 
@@ -291,7 +292,7 @@ def attempt(file: Path, text: bytes, forced: list[str], folder: Path) -> str:
     (folder / 'x.yml').write_bytes(text)
     errors = io.TextIOWrapper(io.BytesIO(), 'utf-8', errors='backslashreplace', newline='')  # as sys.stderr
     try:
-        with contextlib.redirect_stderr(errors), _inside(folder), _limited(), _without_networks():
+        with contextlib.redirect_stderr(errors), inside(folder), _limited(), _without_networks():
             code = cli.main(argv)
     except SystemExit as stop:  # argparse
         code = stop.code
@@ -316,16 +317,6 @@ def _judge(argv: list[str], code: Any, said: str, left: list[str]) -> None:  # n
         raise MutationError(f'{argv}: exit code {code}, left {left}, lines {[line[:300] for line in wrong]}')
     if max(map(len, lines), default=0) > 5000:
         raise MutationError(f'{argv}: a sentence of {max(map(len, lines))} characters: {max(lines, key=len)[:200]}')
-
-
-@contextlib.contextmanager
-def _inside(folder: Path) -> Iterator[None]:
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 @contextlib.contextmanager

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import itertools
-import os
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from inside import inside
 from study_cells import Cell
 from study_results import AGAINST, OURS
 from study_tables import methods_of
@@ -78,7 +77,7 @@ def _pictures(results: Mapping[str, Any], shown: Sequence[str], work: Path) -> I
     device = torch.device('cpu')
     kept: list[tuple[float, int, str, Any, tuple[int, int]]] = []
     count = itertools.count()
-    with _inside(work):
+    with inside(work):
         files = {Path('options', 'benchmark', f'{name}.yml'): None for name in shown}
         files = {file: options.load(file) for file in files}
         networks, protocol = load_networks(files, device), common_protocol(files)
@@ -119,14 +118,3 @@ def encoded(picture: np.ndarray) -> tuple[str, bytes]:
             break
         data = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
     return '.png' if data.startswith(b'\x89PNG') else '.jpg', data
-
-
-@contextlib.contextmanager
-def _inside(folder: Path) -> Iterator[None]:
-    """Options files name their data from the working folder."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)

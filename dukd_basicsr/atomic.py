@@ -6,6 +6,8 @@ import errno
 import os
 from pathlib import Path
 
+from dukd_basicsr.errors import RunError
+
 
 def write_file(path: Path, data: bytes | memoryview) -> None:
     """Write beside the file, flush, and move it into its place; what was there stays until then.
@@ -28,6 +30,19 @@ def write_file(path: Path, data: bytes | memoryview) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
+
+
+def write_result(path: Path, data: bytes | memoryview) -> None:
+    """`write_file` for what a command leaves, with the folder made where it is missing.
+
+    Raises:
+        RunError: It cannot be written, in a sentence.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, data)
+    except OSError as error:
+        raise RunError(f'{path} cannot be written ({error.strerror or error}).') from None
 
 
 def _flush_folder(folder: Path) -> None:

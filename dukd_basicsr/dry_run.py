@@ -28,6 +28,7 @@ from dukd_basicsr.losses import csd_loss
 from dukd_basicsr.models import distill_model
 from dukd_basicsr.networks import build, describe, input_channels
 from dukd_basicsr.options.files import located
+from dukd_basicsr.options.rules import STRICT_MODELS
 from dukd_basicsr.options.upcycled_rules import is_cached, needs_of
 
 try:
@@ -35,7 +36,6 @@ try:
 except ImportError:  # Windows has no such thing
     resource = None  # type: ignore[assignment]
 
-MODELS = ('SRModel', 'SwinIRModel', 'DistillModel', 'DUKDModel', 'DUKDRealModel')
 LARGEST_PATCH = 48
 """Side of the largest LR patch that the iteration is run on; a larger real one is estimated from it."""
 FLOAT = 4
@@ -82,8 +82,9 @@ def run(opt: Mapping[str, Any]) -> DryRun:
     Raises:
         UserError: Another model, weights or networks that do not fit, a loss that is not a finite number.
     """
-    if opt['model_type'] not in MODELS:
-        raise UserError(f'--check can run {", ".join(MODELS)}, not model_type: {opt["model_type"]}; leave --check out.')
+    if opt['model_type'] not in STRICT_MODELS:
+        raise UserError(f'--check can run {", ".join(STRICT_MODELS)}, not model_type: {opt["model_type"]}; leave '
+                        '--check out.')  # fmt: skip
     result = measure(opt)
     sys.stdout.write(_text(result, opt))
     wrong = [f'{name} is {value}' for name, value in result.terms.items() if not math.isfinite(value)]

@@ -12,13 +12,14 @@ from torch import nn
 
 from dukd_basicsr import layouts, options, padding
 from dukd_basicsr.archs.spandrel_arch import Spandrel
-from dukd_basicsr.checkpoint import Weights, read_weights
+from dukd_basicsr.checkpoint import Weights, load_into, read_weights
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.networks import describe, input_channels, load_network
+from dukd_basicsr.networks import build, describe, input_channels, load_network
+from dukd_basicsr.teacher import as_list
 
 PROBE_SIZE = 16
-TRAINED = ('params_ema', 'params')
-"""What BasicSR validates with comes first."""
+TRAINED = 'params_ema'
+"""What BasicSR validates with; 'params' is taken where it is missing."""
 
 
 @dataclass(frozen=True)
@@ -62,20 +63,18 @@ def open_network(path: Path, opt: Path | None = None, param_key: str | None = No
     file = opt or _options_beside(path)
     if file is not None:
         name, network = _network_of(options.load(file), path, file)
-    notes: tuple[str, ...] = ()
+    if network is not None and network['type'] == 'Spandrel':  # which reads the file in its own way
+        net = load_network(network, str(path))
+        return _opened(name, net, input_channels(network), path, network, ())
+    weights, notes = read_weights(path, param_key or TRAINED), tuple[str, ...]()
     if network is None:
-        weights = _read(path, param_key)
         layout = weights.layout or layouts.recognise(weights)
         if layout is None:
             return _of_spandrel(path, weights)
         network, notes = dict(layout.network), tuple(f'{path}: {note}' for note in layout.notes)
-    key = param_key or _read(path, None).param_key
-    net = load_network(network, str(path), key, True, str(file or path))
+    net = build(network, str(file or path))
+    load_into(net, weights, f'{file or path}: {path}')
     return _opened(name, net, input_channels(network), path, network, notes)
-
-
-def _read(path: Path, param_key: str | None) -> Weights:
-    return read_weights(path, param_key or TRAINED[0])
 
 
 def _exported(path: Path) -> Opened:
@@ -95,7 +94,7 @@ def _options_beside(path: Path) -> Path | None:
 def _network_of(opt: Mapping[str, Any], path: Path, file: Path) -> tuple[str, dict[str, Any]]:
     """Name and network of the role that the checkpoint has in an options file."""
     teachers, paths = opt.get('network_t'), (opt.get('path') or {}).get('pretrain_network_t')
-    pairs = zip(_as_list(teachers), _as_list(paths), strict=False)
+    pairs = zip(as_list(teachers), as_list(paths), strict=False)
     for teacher, weights in pairs:
         if isinstance(weights, str) and Path(weights).expanduser().resolve() == path.resolve():
             return path.stem, dict(teacher)
@@ -105,10 +104,6 @@ def _network_of(opt: Mapping[str, Any], path: Path, file: Path) -> tuple[str, di
             f'{file}: network_g has no type; write the network of {path}, e.g. network_g: {{type: EDSR, ...}}.'
         )
     return str(opt.get('name', path.stem)), dict(network)
-
-
-def _as_list(value: Any) -> list[Any]:  # noqa: ANN401
-    return value if isinstance(value, list) else [value]
 
 
 def _of_spandrel(path: Path, weights: Weights) -> Opened:

@@ -611,7 +611,7 @@ def test_a_full_disk_ends_the_run(folder, weights, capsys, monkeypatch):
     def full(path, content):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(upscale_run, 'write_file', full)
+    monkeypatch.setattr('dukd_basicsr.atomic.write_file', full)
     said = 'basicsr upscale: out/a.png cannot be written (No space left on device).\n'
     assert upscale('in', '-o', 'out', '--weights', weights, capsys=capsys) == (1, said)
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 import dukd_basicsr
-from dukd_basicsr.atomic import write_file
+from dukd_basicsr.atomic import write_result
 from dukd_basicsr.complexity import count_macs, count_parameters, lr_size
-from dukd_basicsr.errors import RunError, UserError
+from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluate import Network
 from dukd_basicsr.export.check import LOOSE_TOLERANCE, Difference, compare, random_images, require_equal
 from dukd_basicsr.export.convert import find_calibration, read_calibration, to_fp16, to_int8
@@ -80,7 +80,7 @@ def run(request: Request) -> Report:
         )
     sys.stderr.write(''.join(f'basicsr export: {note}\n' for note in opened.notes))
 
-    net = opened.net.cpu().float().eval().requires_grad_(False)
+    net = opened.net
     graph = to_onnx(net, opened.scale, opened.channels)
     metadata = _describe(opened, request)
     exported = _session(graph, request.out, metadata)
@@ -98,7 +98,7 @@ def run(request: Request) -> Report:
     ]
     rows = score(networks, sets, metadata) if sets else []
     content = _stamped(graph, metadata)
-    _write(request.out, content)
+    write_result(request.out, content)
     report = Report(metadata, len(content), differences, rows)
     sys.stdout.write(_text(report, request.out))
     return report
@@ -169,14 +169,6 @@ def _stamped(graph: Any, metadata: Metadata) -> bytes:  # noqa: ANN401
     graph.producer_name, graph.producer_version = 'dukd_basicsr', metadata.dukd_version
     onnx.helper.set_model_props(graph, metadata.to_text())
     return graph.SerializeToString()
-
-
-def _write(out: Path, content: bytes) -> None:
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_file(out, content)
-    except OSError as error:
-        raise RunError(f'{out} cannot be written ({error.strerror or error}).') from None
 
 
 def _text(report: Report, out: Path) -> str:

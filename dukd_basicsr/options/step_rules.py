@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dukd_basicsr.options.distillation_rules import DUKD_MODELS
 from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.schema import Options
 from dukd_basicsr.options.schema_train import Train
 
-MODELS = ('DistillModel', 'DUKDModel', 'DUKDRealModel')
+MODELS = ('DistillModel', *DUKD_MODELS)
 """Models that read these keys; BasicSR's own would pass over them without a word."""
 _DEFAULTS = {'amp': None, 'tf32': None, 'channels_last': False, 'compile': False, 'accumulate': 1}
 

@@ -10,7 +10,7 @@ from typing import Any
 from dukd_basicsr.cache import stamp as stamps
 from dukd_basicsr.options.loader import read_section
 from dukd_basicsr.options.report import Report
-from dukd_basicsr.options.schema_train import DukdLoss
+from dukd_basicsr.options.schema_train import DukdLoss, ZoomIn, ZoomOut
 
 TYPE = 'UpcycledImageDataset'
 
@@ -38,17 +38,24 @@ def asks_teacher(opt: Mapping[str, Any]) -> bool:
         return False
     if not train.get('dukd_opt') or train.get('kd_opt') or train.get('feature_opt'):
         return True
-    dukd = read_section(DukdLoss, train['dukd_opt'], '', Report())
-    return bool(dukd.zoom_in or (dukd.zoom_out and dukd.zoom_out.teacher))
+    zoom_in, zoom_out = _zooms(train)
+    return bool(zoom_in or (zoom_out and zoom_out.teacher))
 
 
 def needs_of(opt: Mapping[str, Any]) -> Needs:
     """Read the losses of an options file that `options.check` has passed."""
     train = opt.get('train') or {}
-    dukd = read_section(DukdLoss, train['dukd_opt'], '', Report()) if train.get('dukd_opt') else None
-    zoom_in, zoom_out = (dukd.zoom_in, dukd.zoom_out) if dukd else (None, None)
+    zoom_in, zoom_out = _zooms(train)
     wanted = {'lq': train.get('kd_opt') or train.get('feature_opt'), 'zoom_in': zoom_in, 'zoom_out': zoom_out}
     return Needs(tuple(part for part, on in wanted.items() if on), zoom_in.num if zoom_in else 0)
+
+
+def _zooms(train: Mapping[str, Any]) -> tuple[ZoomIn | None, ZoomOut | None]:
+    """The parts of `train.dukd_opt` that are on."""
+    if not train.get('dukd_opt'):
+        return None, None
+    dukd = read_section(DukdLoss, train['dukd_opt'], '', Report())
+    return dukd.zoom_in, dukd.zoom_out
 
 
 def labelling_options(opt: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,16 +84,17 @@ class Enlarger:
 
     def _ask(self, lq: Tensor, progress: Progress) -> Tensor:
         tile = self.tile or self._tile_for(*lq.shape[-2:])
-        return super_resolve_tiled(_Visited(self.net, self.device), lq, tile, self._overlap, progress)
+        return super_resolve_tiled(_Visited(self.net, self.device), lq, tile, self.overlap, progress)
 
     def _tile_for(self, height: int, width: int) -> int:
         """Side of the tiles, without overlap, of an LR image; its longer side where one forward takes it all."""
         if height * width <= self._side_that_fits**2:
             return max(height, width)
-        return max(self._side_that_fits - 2 * self._overlap, LEAST)
+        return max(self._side_that_fits - 2 * self.overlap, LEAST)
 
     @cached_property
-    def _overlap(self) -> int:
+    def overlap(self) -> int:
+        """LR pixels around a tile."""
         return overlap_of(self.net)
 
     @cached_property

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from dukd_basicsr.atomic import write_file
+from dukd_basicsr.atomic import write_result
 from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.networks import physical_memory
 from dukd_basicsr.open_network import Opened, open_network
 from dukd_basicsr.pictures import CROP, Panel, comparison, most_different_crop
-from dukd_basicsr.tiling import is_exact, overlap_of
+from dukd_basicsr.tiling import is_exact
 from dukd_basicsr.upscale.encoding import encode, fit_for, to_8_bit
 from dukd_basicsr.upscale.enlarge import Enlarger
 from dukd_basicsr.upscale.files import Job, plan
@@ -108,9 +108,8 @@ class _Run:
             self.reached(done + size * tiles // of)
             if of > 1 and not self.tiles_explained:
                 self.tiles_explained = True
-                overlap = overlap_of(self.enlarger.net)
-                self.say(f'{self.opened.name} may see further than the {overlap} pixels by which its tiles overlap, so '
-                         'they may differ a little from the image as a whole.')  # fmt: skip
+                self.say(f'{self.opened.name} may see further than the {self.enlarger.overlap} pixels by which its '
+                         'tiles overlap, so they may differ a little from the image as a whole.')  # fmt: skip
 
         self.require_memory(picture, _BYTES_PER_PIXEL + (_BYTES_TO_COMPARE if job.comparison else 0))
         try:
@@ -120,9 +119,9 @@ class _Run:
             remedy = '; a smaller --tile takes less memory' if 'memory' in reason else ''
             raise UnusableImageError(f'{self.opened.name} failed on it ({reason}){remedy}') from None
         shown = fit_for(large, self.kind)
-        _write(job.target, encode(shown, self.kind))
+        write_result(job.target, encode(shown, self.kind))
         if job.comparison is not None:
-            _write(job.comparison, self.comparison(picture, large))
+            write_result(job.comparison, self.comparison(picture, large))
         for note in shown.notes:
             self.say(f'{job.source}: {note}.')
 
@@ -152,11 +151,3 @@ class _Run:
 def _bgr(pixels: np.ndarray) -> np.ndarray:
     """8-bit BGR, or grey, as OpenCV draws it."""
     return np.ascontiguousarray(to_8_bit(pixels)[..., ::-1] if pixels.shape[2] == 3 else to_8_bit(pixels)[..., 0])
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, content)
-    except OSError as error:
-        raise RunError(f'{path} cannot be written ({error.strerror or error}).') from None
