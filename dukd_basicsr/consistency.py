@@ -1,4 +1,4 @@
-"""Label consistency (AugKD section 3.2, Eq. 6): an invertible augmentation F of the student's input.
+"""Label consistency (AugKD section 3.4, Eqs. 5 and 6): an invertible augmentation F of the student's input.
 
 The student is asked for F^-1(S(F(u))) = T(u): what it answers may not depend on how the input is turned.
 """

@@ -27,7 +27,10 @@ from dukd_basicsr.errors import UserError
 from dukd_basicsr.losses import csd_loss
 from dukd_basicsr.models import distill_model
 from dukd_basicsr.networks import build, describe, input_channels
+from dukd_basicsr.options import dukd_options
+from dukd_basicsr.options.distillation_rules import DUKD_MODELS
 from dukd_basicsr.options.files import located
+from dukd_basicsr.options.plan import make_up
 from dukd_basicsr.options.rules import STRICT_MODELS
 from dukd_basicsr.options.upcycled_rules import is_cached, needs_of
 
@@ -121,7 +124,7 @@ def _measured(opt: Mapping[str, Any]) -> DryRun:
         terms = {name: float(value) for name, value in model.get_current_log().items()}
         seconds = time.perf_counter() - started
     at_once = opt['datasets']['train'].get('batch_size_per_gpu', 1) / opt['train'].get('accumulate', 1)
-    samples = at_once * (real / patch) ** 2
+    samples = at_once * (real / patch) ** 2 * _pixels_in_batch(opt)
     moving = samples * max(saved[0] + working[0][0], *(call[0] for call in working[1:]), 0)
     return DryRun(
         model=opt['model_type'],
@@ -150,7 +153,20 @@ def _completed(opt: Mapping[str, Any]) -> dict[str, Any]:
     complete['path']['pretrain_network_g'] = str(weights) if weights and weights.is_file() else None
     complete['path']['resume_state'] = None
     complete['train'].update(accumulate=1, compile=False)  # one image, and hooks in its layers
+    if complete['train'].get('dukd_opt'):  # all that the run will do in its course, of this one image
+        complete['train']['dukd_opt'] = {**complete['train']['dukd_opt'], 'schedule': None, 'in_batch': None}
     return complete
+
+
+def _pixels_in_batch(opt: Mapping[str, Any]) -> float:
+    """The pixels of a batch with `train.dukd_opt.in_batch` over those of all its views beside each other."""
+    dukd = dukd_options(opt['train']['dukd_opt']) if opt['model_type'] in DUKD_MODELS else None
+    if dukd is None or dukd.in_batch is None:
+        return 1.0
+    samples, parts = opt['datasets']['train']['batch_size_per_gpu'], opt['train'].get('accumulate', 1)
+    pixels = {'lq': 1, 'zoom_in': 1, 'zoom_out': 1 / opt['scale'] ** 2}
+    counts = make_up(samples, dukd.in_batch, dukd.parts, parts)
+    return sum(pixels[name] * count for name, count in counts.items()) / samples / sum(pixels[name] for name in counts)
 
 
 def _patch(net: nn.Module, real: int, scale: int) -> int:

@@ -1,4 +1,4 @@
-"""Data upcycling (DUKD section 3.2, AugKD section 3.1): new inputs for teacher and student out of a training pair.
+"""Data upcycling (AugKD section 3.3): new inputs for teacher and student out of a training pair.
 
 Pure functions of tensors. Both commute with cropping: a crop of the result is the result of a larger crop.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,6 +25,28 @@ class View:
     """Whether a term needs the label: the teacher is not run on a view without."""
     transform: InvertibleTransform | None = None
     """F of the student's input; the teacher always sees the clean one."""
+
+    def of(self, samples: Tensor | None) -> View:
+        """The view of some samples, before it has a transform.
+
+        Args:
+            samples (Tensor | None): Their places, int64 of shape (n,); None for all of them.
+        """
+        gt, label = (None if each is None else pick(each, samples) for each in (self.gt, self.label))
+        return replace(self, lq=pick(self.lq, samples), gt=gt, label=label)
+
+    def seen(self) -> Tensor:
+        """F(u), what the student sees."""
+        return self.lq if self.transform is None else self.transform(self.lq)
+
+    def turned_back(self, output: Tensor) -> Tensor:
+        """F^-1 of the student's output, (B, C, s * H, s * W): its answer for the clean input."""
+        return output if self.transform is None else self.transform.inverse(output)
+
+
+def pick(tensor: Tensor, samples: Tensor | None) -> Tensor:
+    """The samples of (B, ...) at these places, int64 of shape (n,); all as they are for None."""
+    return tensor if samples is None else tensor[samples]
 
 
 def forward_by_size(net: Callable[[Tensor], Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -63,9 +85,5 @@ def teacher_labels(teacher: Callable[[Tensor], Tensor], views: Mapping[str, View
 
 
 def student_outputs(student: Callable[[Tensor], Tensor], views: Mapping[str, View]) -> dict[str, Tensor]:
-    """F^-1(S(F(u))) of each view u by name, S(u) where it has no F. Carries the student's graph."""
-    inputs = {name: view.transform(view.lq) if view.transform else view.lq for name, view in views.items()}
-    outputs = forward_by_size(student, inputs)
-    return {
-        name: view.transform.inverse(outputs[name]) if view.transform else outputs[name] for name, view in views.items()
-    }
+    """S(F(u)) of each view u by name, to be turned back by who compares it. Carries the student's graph."""
+    return forward_by_size(student, {name: view.seen() for name, view in views.items()})

@@ -51,12 +51,25 @@ def test_teacher_sees_clean_inputs_without_a_graph():
     assert not labels['v'].requires_grad
 
 
-def test_student_sees_the_transformed_input_and_answers_for_the_clean_one():
+def test_student_sees_the_transformed_input_and_its_answer_is_turned_back():
     x = torch.rand(4, 3, 4, 4)
     transform = InvertibleTransform.sample(4, ops=('hflip', 'vflip', 'transpose'), prob=1.0)
     net = Counting()
     seen = []
-    outputs = student_outputs(lambda u: seen.append(u) or net(u), {'plain': View(x), 'v': View(x, transform=transform)})
+    views = {'plain': View(x), 'v': View(x, transform=transform)}
+    outputs = student_outputs(lambda u: seen.append(u) or net(u), views)
     assert torch.equal(seen[0], torch.cat([x, transform(x)]))
-    assert torch.equal(outputs['plain'], 2 * x)
-    assert torch.equal(outputs['v'], 2 * x)
+    assert torch.equal(outputs['v'], 2 * transform(x))
+    for name, view in views.items():
+        assert torch.equal(view.turned_back(outputs[name]), 2 * x)
+
+
+def test_a_view_of_some_samples_has_what_belongs_to_them():
+    lq, gt, label = torch.rand(4, 3, 2, 2), torch.rand(4, 3, 4, 4), torch.rand(4, 3, 4, 4)
+    view = View(lq, gt=gt, label=label, ask_teacher=False)
+    some = view.of(torch.tensor([2, 0]))
+    for found, whole in ((some.lq, lq), (some.gt, gt), (some.label, label)):
+        assert torch.equal(found, torch.stack([whole[2], whole[0]]))
+    assert not some.ask_teacher
+    assert View(lq).of(torch.tensor([1])).gt is None
+    assert view.of(None).lq is lq

@@ -39,7 +39,7 @@ UPCYCLED = ('lq_label', 'zoom_in', 'zoom_in_label', 'zoom_out', 'zoom_out_label'
 
 @MODEL_REGISTRY.register()
 class DistillModel(SRModel):
-    """L = L_rec + L_kd, each with its loss_weight (DUKD Eq. 1-2): `train.pixel_opt` and `train.kd_opt`.
+    """L = L_rec + L_kd, each with its loss_weight: `train.pixel_opt` and `train.kd_opt`.
 
     `train.feature_opt` adds losses between the networks' features, or between their outputs, on the plain view.
     New: network_t and its three keys under path (a frozen teacher outside DDP and autograd; several as lists), l_kd,
@@ -144,11 +144,19 @@ class DistillModel(SRModel):
     def loss_terms(
         self, views: Mapping[str, View], outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """Weighted terms whose sum is the loss. The same keys every time: ranks reduce them by position."""
+        """Weighted terms whose sum is the loss. The same keys every time: ranks reduce them by position.
+
+        Args:
+            views (Mapping[str, View]): Of one micro-batch, by name.
+            outputs (Mapping[str, Tensor]): What the student said of each, not turned back.
+            labels (Mapping[str, Tensor]): What the teacher says of those that it was asked about.
+        """
+        plain, label = views['lq'], labels.get('lq')
+        output = plain.turned_back(outputs['lq'])
         return {
-            'l_pix': self.term(self.cri_pix, outputs['lq'], views['lq'].gt),
-            'l_kd': self.term(self.cri_kd, outputs['lq'], labels.get('lq')),
-            **self._feature_terms(views['lq'].lq, outputs['lq'], labels.get('lq')),
+            'l_pix': self.term(self.cri_pix, output, plain.gt),
+            'l_kd': self.term(self.cri_kd, output, label),
+            **self._feature_terms(plain.lq, output, label),
         }
 
     def _feature_terms(self, lq: Tensor, output: Tensor, label: Tensor | None) -> dict[str, Tensor]:

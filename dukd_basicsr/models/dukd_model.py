@@ -11,62 +11,110 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor
 
 from dukd_basicsr.consistency import InvertibleTransform
+from dukd_basicsr.losses.dukd_loss import TERMS, Answer
+from dukd_basicsr.microbatches import share
 from dukd_basicsr.models.distill_model import DistillModel
 from dukd_basicsr.options import dukd_options
+from dukd_basicsr.options.plan import make_up, progress
+from dukd_basicsr.options.schema_train import ZoomIn, ZoomOut
 from dukd_basicsr.randomness import step_seed
 from dukd_basicsr.upcycling import zoom_in, zoom_out
-from dukd_basicsr.views import View
+from dukd_basicsr.views import View, pick
 
 
 @MODEL_REGISTRY.register()
 class DUKDModel(DistillModel):
-    """L = L_rec + L_kd + L_dukd (AugKD Eq. 4, with the label consistency of Eq. 6): adds `train.dukd_opt`.
+    """L = L_rec + L_kd + p * L_dukd (AugKD Eq. 4; `losses.dukd_loss.DUKDLoss`): adds `train.dukd_opt`.
 
-    L_dukd = ||F^-1(S(F(u_zi))) - T(u_zi)||  +  ||F^-1(S(F(u_zo))) - T(u_zo)||  +  ||F^-1(S(F(u_zo))) - x||
-    for the zoom-in crops u_zi of the HR patch and the zoomed-out LR patch u_zo, whose ground truth is x itself.
     Label consistency may be asked of the plain pair too: then L_rec and L_kd judge F^-1(S(F(x))).
     Where no term that is on asks the teacher, none is built.
     All draws of a step come from a generator seeded by (manual_seed, rank, iteration).
+
+    p = 1, or with `schedule` a function of the iteration (`options.plan.progress`); while it is 0 a step is one of
+    DistillModel, whose views are all that is built, and the three terms are logged as zeros.
+
+    With `in_batch` a share of the batch's B samples is upcycled in place of being trained on as pairs. Of a uniformly
+    drawn order of the samples the first n_0 are the plain pairs, the next n_1 make zoom-in crops, the last n_2 are
+    zoomed out (`options.plan.make_up`), and each term is the mean over its own samples. Every sample is among the n_v
+    of a view with probability n_v / B, so that the expectation of each term over the orders is
+
+        E[1/n_v * sum of those n_v terms] = 1/n_v * sum over all B of (n_v / B) * term = the mean over all B:
+
+    the very loss above, with the same weights and for any share, from B samples an iteration instead of about 2 B; the
+    share decides how much each term varies from step to step, not what is minimised. A pair has 1 / n_0 of a weight
+    and a crop 1 / n_1: to give all samples of a batch the same, write zoom_in: {weight: n_1 / n_0}. With `schedule` the
+    share grows too, from the least that has all views. Losses of `feature_opt` are those of the n_0 plain pairs; one
+    that compares samples with each other has fewer to compare.
     """
 
     def init_losses(self) -> None:
-        """Add the criterion of L_dukd and read which parts of it are on."""
+        """Add L_dukd and read which parts of it are on."""
         super().init_losses()
         self.dukd = dukd_options(self.opt['train']['dukd_opt'])
-        self.cri_dukd = build_loss(self.dukd.loss).to(self.device)
+        loss = {'type': 'DUKDLoss', 'criterion': self.dukd.loss, 'weights': self.dukd.weights}
+        self.cri_dukd = build_loss(loss).to(self.device)
+        self.progress = 1.0
         self.generator = torch.Generator(self.device)
 
     def build_views(self, current_iter: int) -> dict[str, View]:
         """The plain pair, then the zoom-in crops and the zoomed-out patch where they are on, as far as not brought."""
         self.generator.manual_seed(step_seed(self.opt.get('manual_seed', 0), self.opt.get('rank', 0), current_iter))
-        views = super().build_views(current_iter)
-        views['lq'] = replace(views['lq'], transform=self._draw('lq', self.lq))
+        self.progress = progress(self.dukd.schedule, current_iter)
+        plain = super().build_views(current_iter)
+        if not self.progress:
+            return plain
+        samples = self._samples()
+        views = {name: view.of(samples['lq']) for name, view in plain.items()}
+        views['lq'] = replace(views['lq'], transform=self._draw('lq', views['lq'].lq))
         if self.dukd.zoom_in:
-            crops = self.upcycled.get('zoom_in')
-            if crops is None:
-                size, grid = min(self.lq.shape[-2:]), self.dukd.zoom_in.crops == 'grid'
-                crops = zoom_in(self.gt, size, self.dukd.zoom_in.num, self.generator, grid)
-            label = self.upcycled.get('zoom_in_label')
-            views['zoom_in'] = View(crops, label=label, transform=self._draw('zoom_in', crops))
+            views['zoom_in'] = self._zoom_in(self.dukd.zoom_in, samples['zoom_in'])
         if self.dukd.zoom_out:
-            small = self.upcycled.get('zoom_out')
-            if small is None:
-                small = zoom_out(self.lq, self.opt['scale'])
-            gt, label = self.lq if self.dukd.zoom_out.gt else None, self.upcycled.get('zoom_out_label')
-            transform = self._draw('zoom_out', small)
-            views['zoom_out'] = View(small, gt, label, ask_teacher=self.dukd.zoom_out.teacher, transform=transform)
+            views['zoom_out'] = self._zoom_out(self.dukd.zoom_out, samples['zoom_out'])
         return views
+
+    def _samples(self) -> dict[str, Tensor | None]:
+        """Which samples of the batch make which view, by their places; None for all of them."""
+        if self.dukd.in_batch is None:
+            return dict.fromkeys(['lq', *self.dukd.parts])
+        batch = self.lq.shape[0]
+        counts = make_up(batch, self.dukd.in_batch * self.progress, self.dukd.parts, self.accumulate)
+        order = torch.rand(batch, generator=self.generator, device=self.generator.device).argsort()
+        return dict(zip(counts, order.split(list(counts.values())), strict=True))
+
+    def _zoom_in(self, part: ZoomIn, samples: Tensor | None) -> View:
+        """Crops of the HR patches, as brought or cut now."""
+        crops, label = (self.upcycled.get(name) for name in ('zoom_in', 'zoom_in_label'))
+        if crops is not None:
+            view = View(crops, label=label).of(samples)
+        else:
+            size, grid = min(self.lq.shape[-2:]), part.crops == 'grid'
+            view = View(zoom_in(pick(self.gt, samples), size, part.num, self.generator, grid))
+        return replace(view, transform=self._draw('zoom_in', view.lq))
+
+    def _zoom_out(self, part: ZoomOut, samples: Tensor | None) -> View:
+        """The LR patches shrunk, as brought or made now."""
+        small, label = (self.upcycled.get(name) for name in ('zoom_out', 'zoom_out_label'))
+        if small is not None:
+            view = View(small, self.lq, label).of(samples)
+        else:
+            lq = pick(self.lq, samples)
+            view = View(zoom_out(lq, self.opt['scale']), lq)
+        gt = view.gt if part.gt else None
+        return replace(view, gt=gt, ask_teacher=part.teacher, transform=self._draw('zoom_out', view.lq))
 
     def loss_terms(
         self, views: Mapping[str, View], outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """Add l_zoom_in, l_zoom_out_kd and l_zoom_out_pix, zero where switched off."""
-        zoom_out_gt = views['zoom_out'].gt if self.dukd.zoom_out else None
-        return super().loss_terms(views, outputs, labels) | {
-            'l_zoom_in': self.term(self.cri_dukd, outputs.get('zoom_in'), labels.get('zoom_in')),
-            'l_zoom_out_kd': self.term(self.cri_dukd, outputs.get('zoom_out'), labels.get('zoom_out')),
-            'l_zoom_out_pix': self.term(self.cri_dukd, outputs.get('zoom_out'), zoom_out_gt),
+        answers = {
+            name: Answer(outputs[name], labels.get(name), views[name].gt, views[name].transform)
+            for name in self.dukd.parts
+            if name in views
         }
+        found, zero = self.cri_dukd(**answers), self.lq.new_zeros(())
+        factor = self.progress * share(self.cri_dukd, self.accumulate)
+        terms = {f'l_{name}': found[name] * factor if name in found else zero for name in TERMS}
+        return super().loss_terms(views, outputs, labels) | terms
 
     def _draw(self, view: str, u: Tensor) -> InvertibleTransform | None:
         """F for one view, where label consistency is on for it."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dukd_basicsr.degradation import Degradation, Kernels, PairPool, degradation_seed, own_draws
 from dukd_basicsr.models.dukd_model import DUKDModel
+from dukd_basicsr.options.plan import progress
 from dukd_basicsr.upcycling import zoom_in
 from dukd_basicsr.views import View
 
@@ -65,18 +66,18 @@ class DUKDRealModel(DUKDModel):
         if self.fresh is not None:
             seed = degradation_seed(self.opt.get('manual_seed', 0), self.opt.get('rank', 0), current_iter)
             with own_draws(seed, self.device):
-                self._make_pairs(*self.fresh)
+                self._make_pairs(*self.fresh, zoom=progress(self.dukd.schedule, current_iter) > 0)
             self.fresh = None
         return super().build_views(current_iter)
 
-    def _make_pairs(self, images: Tensor, kernels: Kernels) -> None:
-        """Set `lq` and `gt`, and the zoom-in crops where they are degraded ones."""
+    def _make_pairs(self, images: Tensor, kernels: Kernels, zoom: bool) -> None:
+        """Set `lq` and `gt`, and the zoom-in crops where they are asked for and degraded ones."""
         scale = self.opt['scale']
         lq = self.degradation(self._sharpened(images), kernels, scale)
         gt, lq = paired_random_crop(images, lq, self.opt['gt_size'], scale)
         self.lq, gt = self.pool.exchange(lq.contiguous(), gt)
         self.gt = self._sharpened(gt)
-        part = self.dukd.zoom_in
+        part = self.dukd.zoom_in if zoom else None
         if part and self.opt.get('zoom_in_degraded', True):
             # The pool has no kernels; those of the new images are as good as any, one for each sample.
             degraded = self.degradation(self.gt, kernels, scale=1)

@@ -14,9 +14,10 @@ from typing import Any
 from dukd_basicsr.compat.overrides import force_yml as _force
 from dukd_basicsr.errors import UserError, did_you_mean
 from dukd_basicsr.options.component_rules import check_networks
-from dukd_basicsr.options.distillation_rules import check_losses, check_patches
+from dukd_basicsr.options.distillation_rules import DUKD_KEYS, DUKD_LOSS, check_losses, check_patches
 from dukd_basicsr.options.files import check_files
 from dukd_basicsr.options.loader import read_section
+from dukd_basicsr.options.plan_rules import check_in_run, check_plan
 from dukd_basicsr.options.real_rules import MODEL as REAL_MODEL
 from dukd_basicsr.options.real_rules import check_real
 from dukd_basicsr.options.registered import components
@@ -32,7 +33,7 @@ from dukd_basicsr.options.rules import (
 )
 from dukd_basicsr.options.schema import Options
 from dukd_basicsr.options.schema_real import RealOptions
-from dukd_basicsr.options.schema_train import Consistency, DukdLoss, ZoomIn, ZoomOut
+from dukd_basicsr.options.schema_train import Consistency, DukdLoss, Schedule, ZoomIn, ZoomOut
 from dukd_basicsr.options.step_rules import check_step
 from dukd_basicsr.options.yaml_file import load
 
@@ -55,8 +56,23 @@ class DUKDOptions:
     zoom_in: ZoomIn | None
     zoom_out: ZoomOut | None
     consistency: Consistency | None
+    schedule: Schedule | None
+    in_batch: float | None
     loss: dict[str, Any]
-    """type, loss_weight, reduction and further arguments, for basicsr's build_loss."""
+    """The criterion: type, loss_weight, reduction and further arguments, for basicsr's build_loss."""
+
+    @property
+    def parts(self) -> list[str]:
+        """The upcycled views that are on: of 'zoom_in' and 'zoom_out'."""
+        return [name for name, part in (('zoom_in', self.zoom_in), ('zoom_out', self.zoom_out)) if part]
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each term that is on."""
+        found = {} if self.zoom_in is None else {'zoom_in': self.zoom_in.weight}
+        if self.zoom_out is not None:
+            found |= {'zoom_out_kd': self.zoom_out.weight_teacher, 'zoom_out_pix': self.zoom_out.weight_gt}
+        return found
 
 
 def apply_overrides(opt: dict, force_yml: Sequence[str]) -> dict:
@@ -114,7 +130,10 @@ def check(opt: dict, path: Path, is_train: bool) -> list[str]:
             check_real(options, datasets.get('train'), report)
         check_losses(options, opt, report)
         check_patches(options, getattr(datasets.get('train'), 'gt_size', None), report)
-        check_step(options, getattr(datasets.get('train'), 'batch_size_per_gpu', None), report)
+        batch_size = getattr(datasets.get('train'), 'batch_size_per_gpu', None)
+        check_step(options, batch_size, report)
+        if options.train:
+            check_in_run(options.train, batch_size, report)
     return report.finish()
 
 
@@ -126,9 +145,13 @@ def dukd_options(dukd_opt: Mapping[str, Any]) -> DUKDOptions:
     """
     report = Report(moved=_MOVED)
     section = read_section(DukdLoss, dukd_opt, 'train.dukd_opt', report)
+    check_plan(section, report)
     report.finish()
-    loss = {name: value for name, value in dukd_opt.items() if name not in ('zoom_in', 'zoom_out', 'consistency')}
-    return DUKDOptions(section.zoom_in, section.zoom_out, section.consistency, loss)
+    loss = {name: value for name, value in dukd_opt.items() if name not in DUKD_KEYS}
+    if loss['type'] == DUKD_LOSS:
+        criterion = loss.get('criterion') or {'type': 'L1Loss'}
+        loss = {**criterion, 'loss_weight': section.loss_weight * criterion.get('loss_weight', 1.0)}
+    return DUKDOptions(section.zoom_in, section.zoom_out, section.consistency, section.schedule, section.in_batch, loss)
 
 
 def _check_model(model: Any, report: Report) -> None:  # noqa: ANN401

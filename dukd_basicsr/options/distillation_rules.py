@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dukd_basicsr.options.component_rules import check_component, network_argument
+from dukd_basicsr.options.plan_rules import check_plan
 from dukd_basicsr.options.registered import components
 from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.schema import Options
@@ -16,7 +17,10 @@ from dukd_basicsr.options.upcycled_rules import asks_teacher, is_cached
 _LOSSES = ('pixel_opt', 'kd_opt', 'dukd_opt', 'perceptual_opt')
 DUKD_MODELS = ('DUKDModel', 'DUKDRealModel')
 """Those that read `train.dukd_opt`."""
-_DUKD_KEYS = ('zoom_in', 'zoom_out', 'consistency')
+DUKD_LOSS = 'DUKDLoss'
+"""The loss that `train.dukd_opt` is; any other type there is that of its criterion."""
+DUKD_KEYS = ('zoom_in', 'zoom_out', 'consistency', 'schedule', 'in_batch')
+"""Keys of `train.dukd_opt` that are not its criterion's."""
 
 
 def check_losses(o: Options, raw: Mapping[str, Any], report: Report) -> None:
@@ -26,13 +30,27 @@ def check_losses(o: Options, raw: Mapping[str, Any], report: Report) -> None:
         return
     for name in _LOSSES:
         if isinstance(train.get(name), Mapping):
-            known = _DUKD_KEYS if name == 'dukd_opt' else ()
+            known = DUKD_KEYS if name == 'dukd_opt' else ()
             check_component('loss', train[name], f'train.{name}', report, known=known)
+    _check_criterion(train.get('dukd_opt'), report)
     check_feature_losses(train, report)
     rules = dict.fromkeys(('SRModel', 'SwinIRModel'), _check_sr) | dict.fromkeys(DUKD_MODELS, _check_dukd)
     rules['DistillModel'] = _check_distill
     if o.model_type in rules:
         rules[o.model_type](o, train, report)
+
+
+def _check_criterion(dukd: Any, report: Report) -> None:  # noqa: ANN401
+    """Of `type: DUKDLoss`, whose weights stand with the views."""
+    if not isinstance(dukd, Mapping) or dukd.get('type') != DUKD_LOSS:
+        return
+    if 'weights' in dukd:
+        report.error('train.dukd_opt.weights', 'weights stand with the views: write zoom_in: {weight: 1} and zoom_out: '
+                     '{weight_teacher: 1, weight_gt: 1}.')  # fmt: skip
+    if isinstance(dukd.get('criterion'), Mapping):
+        check_component('loss', dukd['criterion'], 'train.dukd_opt.criterion', report)
+    elif dukd.get('criterion') is not None:
+        report.error('train.dukd_opt.criterion', 'a criterion is a section; write e.g. {type: L1Loss}.')
 
 
 def _check_sr(o: Options, train: Mapping[str, Any], report: Report) -> None:
@@ -66,6 +84,7 @@ def _check_dukd(o: Options, train: Mapping[str, Any], report: Report) -> None:
 
 def _check_dukd_parts(o: Options, dukd: DukdLoss, report: Report) -> None:
     """Parts that are on, and can be together."""
+    check_plan(dukd, report)
     zoom_in, zoom_out = dukd.zoom_in, dukd.zoom_out
     turned = dukd.consistency.views or () if dukd.consistency else ()
     if not (zoom_in or zoom_out or 'lq' in turned):

@@ -77,31 +77,53 @@ class PerceptualLoss:
 
 @dataclass(frozen=True, kw_only=True)
 class ZoomIn:
-    """LR-sized crops of the HR patch, labelled by the teacher alone (AugKD section 3.1)."""
+    """LR-sized crops of the HR patch, labelled by the teacher alone (AugKD section 3.3)."""
 
     num: int = key('crops of each HR patch', default=1, least=1)
     crops: Literal['random', 'grid'] = key(
         "random: anywhere; grid: whole cells of it, as the authors' code", default='random'
     )
+    weight: float = key('the factor of its term, beside loss_weight', default=1.0, above=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ZoomOut:
-    """The LR patch shrunk by the scale, labelled by the teacher (AugKD section 3.1) and by itself (section 3.3)."""
+    """The LR patch shrunk by the scale, labelled by the teacher and by itself (AugKD section 3.3).
+
+    The authors' EDSR files count the LR patch five times: train.pixel_opt.loss_weight: 5 and weight_gt: 5.
+    """
 
     gt: bool = key('whether the LR patch is its ground truth', default=True)
     teacher: bool = key('whether the teacher labels it', default=True)
+    weight_gt: float = key('the factor of the term with its ground truth, beside loss_weight', default=1.0, above=0)
+    weight_teacher: float = key("the factor of the term with the teacher's label", default=1.0, above=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Consistency:
-    """Label consistency: the student sees the input augmented, its output is turned back (AugKD Eq. 6)."""
+    """Label consistency: the student sees the input augmented, its output is turned back (AugKD section 3.4)."""
 
     ops: tuple[Operation, ...] = key(
         'invertible operations, in this order', default=('invert', 'hflip', 'vflip', 'transpose')
     )
     prob: float = key('of each operation for each sample', default=0.3, least=0, most=1)
     views: tuple[View, ...] = key('inputs to augment; lq is the plain pair', default=('zoom_in', 'zoom_out'))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When L_dukd is on; before, an iteration is one of logits distillation and costs what that costs.
+
+    Both are iterations, as the scheduler's milestones are.
+    """
+
+    start: float = key('the iteration after which upcycling begins, e.g. 200000', least=0, whole=True)
+    end: float | None = key(
+        'the iteration from which on it counts in full, having grown evenly from start; ~ for at once',
+        default=None,
+        least=0,
+        whole=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +138,16 @@ class DukdLoss(Loss):
     )
     consistency: Consistency | None = key(
         'label consistency', factory=Consistency, instead='write {prob: 0.3}, or ~ to switch it off'
+    )
+    schedule: Schedule | None = key(
+        'when upcycling is on, ~ for always', default=None, instead='write e.g. {start: 200000}, or ~ for always'
+    )
+    in_batch: float | None = key(
+        'the share of a batch that is upcycled in place of plain samples, so that an iteration costs what one without '
+        'upcycling costs, e.g. 0.375 for 3 of 8; ~ to upcycle all samples beside the plain ones',
+        default=None,
+        above=0,
+        below=1,
     )
 
 
