@@ -1,6 +1,6 @@
 """Train a cell with the authors' own models: BasicSR's pipeline, their classes (a checkout of yun224/DUKD) registered.
 
-    python benchmarks/study_peer.py --peer DIR -opt FILE --auto_resume
+    python -m benchmarks.study.peer --peer DIR -opt FILE --auto_resume
 
 The plugin makes BasicSR importable on today's stack and owns the training loop, as for every other cell, so that
 seeds, order of samples, validation and saving are the same; what happens in a step is theirs, unchanged.
@@ -30,7 +30,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--peer', type=Path, required=True, help='a checkout of yun224/DUKD')
     args, rest = parser.parse_known_args()
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     from dukd_basicsr.errors import UserError
 
     try:

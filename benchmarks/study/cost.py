@@ -3,9 +3,10 @@
 Cells may run side by side, so that the times in their logs say little. Here the batches of a cell are loaded first,
 then `feed_data` + `optimize_parameters` (and the guard of our models) are timed; a round's time is its median, the
 method's that of its best round. One thread on the CPU is timed by the processor's own seconds, which what else runs
-hardly changes. The teacher's labels of the whole cache are timed on a part of the sub-images.
+hardly changes. The teacher's labels of the whole cache are timed on a part of the sub-images. `cost.json` beside the
+protocol has what one machine measured: a study that goes on elsewhere keeps its axis.
 
-    python benchmarks/study_cost.py -opt FILE [--peer DIR] [--cache]      (in the working folder; prints JSON)
+    python -m benchmarks.study.cost -opt FILE [--peer DIR] [--cache]      (in the working folder; prints JSON)
 """
 
 from __future__ import annotations
@@ -19,17 +20,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from study_cells import Cell
-from study_protocol import Protocol
-from study_run import environment
-
+from benchmarks.study.cells import Cell, write_options
+from benchmarks.study.protocol import Protocol
+from benchmarks.study.run import Place, environment
 from dukd_basicsr.errors import RunError
 
 WARM_UP = 2
@@ -37,27 +35,41 @@ CHUNKS = 8
 """Of sub-images that the teacher's time is measured on."""
 
 
-def update(protocol: Protocol, cells: Sequence[Cell], work: Path, peer: Path | None,
-           anew: bool) -> None:  # fmt: skip
-    """Write DIR/cost.json: what is missing of it, or all of it anew.
+def file_of(protocol: Path) -> Path:
+    """Where the seconds of a protocol stand."""
+    return protocol.parent / 'cost.json'
+
+
+def read(file: Path) -> dict[str, Any]:
+    """'seconds' by `key`; and once measured 'cache_seconds' and 'environment'."""
+    return json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {'seconds': {}}
+
+
+def key(method: str, student: str | None) -> str:
+    """What a method's seconds with a student are called."""
+    return method if student is None else f'{method}, {student}'
+
+
+def update(protocol: Protocol, cells: Sequence[Cell], place: Place, anew: bool, file: Path) -> None:
+    """Write the file: what is missing of it, or all of it anew.
 
     Args:
         protocol (Protocol): The study.
-        cells (Sequence[Cell]): One a method is measured: the first.
-        work (Path): The working folder.
-        peer (Path | None): The authors' code.
+        cells (Sequence[Cell]): The first of each method and student is measured.
+        place (Place): The working folder, and the authors' code.
         anew (bool): Whether to measure what is there already.
+        file (Path): cost.json.
     """
-    file = work / 'cost.json'
-    content = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {'seconds': {}}
+    content = read(file)
     first: dict[str, Cell] = {}
     for cell in cells:
-        if anew or cell.method.name not in content['seconds']:
-            first.setdefault(cell.method.name, cell)
+        if anew or key(cell.method.name, cell.student) not in content['seconds']:
+            first.setdefault(key(cell.method.name, cell.student), cell)
+            write_options(cell.file(place.work), cell.opt)  # it may have been finished on another machine
     rounds: dict[str, list[float]] = {name: [] for name in first}
     for number in range(protocol.cost['rounds'] if first else 0):
         for name, cell in first.items():
-            found = in_own_process(protocol, cell, work, peer)
+            found = in_own_process(protocol, cell, place)
             rounds[name].append(found.pop('seconds'))
             content['environment'] = found | {'threads': protocol.threads}
             sys.stderr.write(f'cost: round {number + 1}/{protocol.cost["rounds"]}, {name}: {rounds[name][-1]:.4f} s\n')
@@ -65,22 +77,30 @@ def update(protocol: Protocol, cells: Sequence[Cell], work: Path, peer: Path | N
     if first and (anew or 'cache_seconds' not in content):
         cached = next((cell for cell in cells if cell.method.cached), None)
         if cached is not None:
-            content['cache_seconds'] = in_own_process(protocol, cached, work, None, '--cache')['seconds']
+            content['cache_seconds'] = in_own_process(protocol, cached, place, '--cache')['seconds']
     file.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
 
 
-def in_own_process(protocol: Protocol, cell: Cell, work: Path, peer: Path | None,
-                   *extra: str) -> dict[str, Any]:  # fmt: skip
+def in_own_process(protocol: Protocol, cell: Cell, place: Place, *extra: str) -> Mapping[str, Any]:
     """Measure one cell.
 
     Raises:
         RunError: The process failed.
     """
-    theirs = ['--peer', str(peer)] if cell.method.needs == 'peer' else []
-    command = [sys.executable, __file__, '-opt', str(cell.file(work)), '--iterations', str(protocol.cost['iterations']),
-               *theirs, *extra]  # fmt: skip
+    theirs = ['--peer', str(place.peer)] if cell.method.needs == 'peer' else []
+    command = [
+        sys.executable,
+        '-m',
+        'benchmarks.study.cost',
+        '-opt',
+        str(cell.file(place.work)),
+        '--iterations',
+        str(protocol.cost['iterations']),
+        *theirs,
+        *extra,
+    ]
     done = subprocess.run(
-        command, cwd=work, env=environment(protocol.threads), capture_output=True, text=True, check=False
+        command, cwd=place.work, env=environment(protocol.threads), capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RunError(f'cost: {cell.name} ended with exit code {done.returncode}:\n{done.stderr[-2000:]}')
@@ -97,9 +117,9 @@ def measure(file: Path, iterations: int, peer: Path | None) -> dict[str, Any]:
     from basicsr.models import build_model
 
     if peer:
-        import study_peer
+        from benchmarks.study.peer import register
 
-        study_peer.register(peer)
+        register(peer)
     sys.argv = ['basicsr', '-opt', str(file)]
     opt, _ = stock.parse_options(str(Path.cwd()), is_train=True)
     opt['datasets'] = {'train': opt['datasets']['train'] | {'num_worker_per_gpu': 0}}

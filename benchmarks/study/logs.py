@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
 
 _ITERATION = re.compile(r'(?:\[epoch:[^\]]*iter:\s*|Resuming training from .*iter: )([\d,]+)')
 _VALIDATION = re.compile(r'INFO: Validation (\S+)')
+_TIME = re.compile(r'^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ INFO', re.MULTILINE)
 _METRIC = re.compile(r'^\s+# (\w+): (-?[\d.]+|nan|inf)')
 
 Scores = dict[str, dict[str, float]]
@@ -45,3 +47,14 @@ def last_iteration(folder: Path) -> int:
         if found:
             return int(found[-1].replace(',', ''))
     return 0
+
+
+def wall_seconds(folder: Path) -> float:
+    """From the first line of each part of a run to its last, summed."""
+    total = 0.0
+    for log in logs(folder):
+        times = _TIME.findall(log.read_text(encoding='utf-8', errors='replace'))
+        if times:
+            first, last = (datetime.strptime(time, '%Y-%m-%d %H:%M:%S') for time in (times[0], times[-1]))
+            total += (last - first).total_seconds()
+    return total

@@ -1,0 +1,65 @@
+"""The parts of docs/study/README.md that are numbers, written anew between their marks; the prose is left alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.study.tables import gain_table, rates_table
+
+KINDS = {
+    'iterations': 'At equal iterations',
+    'seconds': 'In equal seconds',
+    'student': 'Smaller and larger students',
+    'parts': 'Parts and rivals',
+}
+FIGURES = {'iterations': 'gain_iterations.png', 'seconds': 'gain_seconds.png', 'student': 'gain_students.png'}
+
+
+def write(results: Mapping[str, Any], docs: Path) -> None:
+    """Replace what stands between `<!-- NAME -->` and `<!-- /NAME -->` in README.md, if it is there."""
+    file = docs / 'README.md'
+    if file.is_file():
+        text = file.read_text(encoding='utf-8')
+        for name, block in blocks(results, docs).items():
+            text = replaced(text, name, block)
+        file.write_text(text, encoding='utf-8')
+
+
+def blocks(results: Mapping[str, Any], docs: Path) -> dict[str, str]:
+    """Name to Markdown: 'gains', 'rates' and 'missing'."""
+    return {'gains': _gains(results, docs), 'rates': rates_table(results), 'missing': _missing(results)}
+
+
+def replaced(text: str, name: str, block: str) -> str:
+    """The text with one block renewed; as it was if it has no such marks."""
+    pattern = re.compile(rf'(<!-- {name} -->\n).*?(<!-- /{name} -->)', re.DOTALL)
+    return pattern.sub(lambda match: f'{match[1]}{block}\n{match[2]}', text)
+
+
+def _gains(results: Mapping[str, Any], docs: Path) -> str:
+    """A heading, a table and a figure for each kind of comparison of which a cell has finished."""
+    parts = []
+    for kind, title in KINDS.items():
+        comparisons = [
+            each
+            for each in results['comparisons'].values()
+            if each['kind'] == kind and any(row['gain'] for row in each['rows'].values())
+        ]
+        if comparisons:
+            parts += [f'### {title}', gain_table(results, comparisons, named=True)]
+        figure = FIGURES.get(kind)
+        if figure and (docs / figure).is_file():
+            parts.append(f'![{title}]({figure})')
+    return '\n\n'.join(parts)
+
+
+def _missing(results: Mapping[str, Any]) -> str:
+    lines = [
+        f'- {comparison["title"]}, {results["methods"][method]}: {why}.'
+        for comparison in results['comparisons'].values()
+        for method, why in comparison['missing'].items()
+    ]
+    return '\n'.join(lines) or 'Everything in the protocol has run.'

@@ -1,0 +1,167 @@
+"""A study's figures: gains over the student alone and over KD by iterations, by seconds and by student."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use('Agg')
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from benchmarks.study.results import AGAINST
+
+SETTINGS = {'dpi': 80, 'metadata': {'Software': None}}
+"""Small files, the same bytes every time."""
+Results = Mapping[str, Any]
+Points = dict[float, dict[str, float]]
+"""Place on the axis to 'mean', 'low' and 'high'."""
+
+
+def write(results: Results, docs: Path) -> None:
+    """gain_iterations.png; gain_seconds.png where seconds are known; gain_students.png where there are several."""
+    docs.mkdir(parents=True, exist_ok=True)
+    draw(
+        results,
+        {
+            (method, other, name): by_iterations(results, method, other, name)
+            for method, other, name in _panels(results)
+        },
+        'iterations',
+        docs / 'gain_iterations.png',
+    )
+    seconds = {
+        (method, other, name): by_seconds(results, method, other, name) for method, other, name in _panels(results)
+    }
+    if any(seconds.values()):
+        draw(results, seconds, 'seconds of training, one thread, without the cache', docs / 'gain_seconds.png')
+    students = {
+        (method, other, name): by_student(results, method, other, name) for method, other, name in _panels(results)
+    }
+    if any(len(points) > 1 for points in students.values()):
+        draw(results, students, 'parameters of the student', docs / 'gain_students.png')
+
+
+def _panels(results: Results) -> list[tuple[str, str, str]]:
+    return [
+        (method, other, name)
+        for other in AGAINST
+        for name in results['sets']
+        for method in shown(results)
+        if method != other
+    ]
+
+
+def shown(results: Results) -> list[str]:
+    """The methods that equal iterations have been run of, in their order: each keeps its colour in every figure."""
+    return [
+        method
+        for method in results['methods']
+        if any(method in each['rows'] for each in _of_kind(results, 'iterations'))
+    ]
+
+
+def _of_kind(results: Results, kind: str) -> list[Mapping[str, Any]]:
+    return [each for each in results['comparisons'].values() if each['kind'] == kind]
+
+
+def by_iterations(results: Results, method: str, other: str, name: str) -> Points:
+    """A method's gain at each length that both have."""
+    rows = [each['rows'][method] for each in _of_kind(results, 'iterations') if method in each['rows']]
+    return {row['iterations']: row['gain'][other][name] for row in rows if other in row['gain']}
+
+
+def by_seconds(results: Results, method: str, other: str, name: str) -> Points:
+    """A method's PSNR minus that of the other in the same seconds, each with its own whole schedule.
+
+    The other's PSNR is read between its own lengths, linear in the logarithm of the seconds; beyond them there is none.
+    """
+    theirs, ours = seconds_curve(results, other, name), seconds_curve(results, method, name)
+    if len(theirs) < 2:
+        return {}
+    x = np.log(list(theirs))
+    found = {
+        seconds: psnr - float(np.interp(np.log(seconds), x, list(theirs.values())))
+        for seconds, psnr in ours.items()
+        if min(theirs) * 0.97 <= seconds <= max(theirs) * 1.03
+    }
+    return {seconds: {'mean': gain, 'low': gain, 'high': gain} for seconds, gain in found.items()}
+
+
+def seconds_curve(results: Results, method: str, name: str) -> dict[float, float]:
+    """Seconds of a whole training run to its PSNR, over all lengths at which the base's student was trained."""
+    rows = [
+        each['rows'][method]
+        for each in results['comparisons'].values()
+        if each['kind'] in ('iterations', 'seconds') and each['student'] is None and method in each['rows']
+    ]
+    return {
+        row['seconds']: row['scores'][name]['psnr']['mean']
+        for row in sorted(rows, key=lambda row: row['seconds'] or 0)
+        if row['seconds']
+    }
+
+
+def by_student(results: Results, method: str, other: str, name: str) -> Points:
+    """A method's gain for each size of student, all trained as long as the longest of the comparisons of students."""
+    rows = [each['rows'][method] for each in _of_kind(results, 'student') if method in each['rows']]
+    longest = max((row['iterations'] for row in rows), default=0)
+    base = [each['rows'][method] for each in _of_kind(results, 'iterations') if method in each['rows']]
+    same = [row for row in (*rows, *base) if row['iterations'] == longest]
+    return {
+        row['parameters']: row['gain'][other][name]
+        for row in sorted(same, key=lambda row: row['parameters'])
+        if other in row['gain']
+    }
+
+
+def draw(results: Results, points: Mapping[tuple[str, str, str], Points], across: str, file: Path) -> None:
+    """One figure: a row for each of AGAINST, a column a set, a line a method, bars for the 95 % intervals."""
+    sets = results['sets']
+    figure, axes = plt.subplots(len(AGAINST), len(sets), figsize=(4.2 * len(sets), 5.6), squeeze=False)
+    for (method, other, name), found in points.items():
+        axis = axes[AGAINST.index(other)][sets.index(name)]
+        if found:
+            _line(axis, found, f'C{shown(results).index(method)}', results['methods'][method])
+    for row, other in enumerate(AGAINST):
+        for axis, name in zip(axes[row], sets, strict=True):
+            axis.axhline(0, color='k', linewidth=0.8)
+            axis.set(title='' if row else name, xlabel=across if row == len(AGAINST) - 1 else '')
+            axis.grid(alpha=0.3)
+            _logarithmic(axis)
+        axes[row][0].set_ylabel(f'PSNR over {results["methods"].get(other, other)}, dB')
+    found = [axis.get_legend_handles_labels() for axis in axes.flat]
+    handles = {label: handle for lines, labels in found for handle, label in zip(lines, labels, strict=True)}
+    figure.legend(list(handles.values()), list(handles), loc='lower center', ncol=6, fontsize=8, frameon=False)
+    figure.tight_layout(rect=(0, 0.04, 1, 1))
+    figure.savefig(file, **SETTINGS)
+    plt.close(figure)
+
+
+def _line(axis: Axes, points: Points, colour: str, label: str) -> None:
+    places: Sequence[float] = list(points)
+    mean = [each['mean'] for each in points.values()]
+    below = [each['mean'] - each['low'] for each in points.values()]
+    above = [each['high'] - each['mean'] for each in points.values()]
+    axis.errorbar(
+        places,
+        mean,
+        yerr=[np.maximum(below, 0), np.maximum(above, 0)],
+        color=colour,
+        marker='o',
+        capsize=2,
+        label=label,
+    )
+
+
+def _logarithmic(axis: Axes) -> None:
+    axis.set_xscale('log')
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
+    axis.xaxis.set_minor_formatter(NullFormatter())
