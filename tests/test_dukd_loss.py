@@ -1,5 +1,7 @@
 """DUKDLoss: the three terms written out once more, its weights, and the short and long form of `train.dukd_opt`."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from basicsr.losses import build_loss
@@ -9,6 +11,8 @@ from toys import L1, batch, train_options
 from dukd_basicsr import options
 from dukd_basicsr.consistency import InvertibleTransform
 from dukd_basicsr.losses.dukd_loss import TERMS, Answer, DUKDLoss
+
+OPTIONS = Path(__file__).parent.parent / 'options' / 'train_dukd_edsr_x4.yml'
 
 
 def image(*shape, seed=0):
@@ -97,6 +101,27 @@ def test_the_short_form_and_the_long_one_are_the_same_loss(tmp_path):
         dukd = {'type': 'DUKDLoss', 'loss_weight': weight, 'criterion': criterion}
         assert logged(tmp_path, dukd_opt=dukd) == short
     assert logged(tmp_path, dukd_opt={'type': 'DUKDLoss'}) == logged(tmp_path)
+
+
+@pytest.mark.parametrize(('train', 'said'), [
+    ({'dukd_opt': {'type': 'DUKDLoss', 'weights': {'zoom_in': 2}}},
+     r'dukd_opt\.weights: weights stand with the views: write zoom_in: \{weight: 1\}'),
+    ({'dukd_opt': {'type': 'DUKDLoss', 'criterion': {'type': 'L1Los'}}}, r'criterion\.type: "L1Los" is not registered'),
+    ({'dukd_opt': {'type': 'DUKDLoss', 'criterion': 'L1Loss'}}, r'criterion: a criterion is a section; write e\.g\.'),
+    ({'dukd_opt': {'type': 'L1Loss', 'zoom_out': {'weight_gt': 0}}}, 'weight_gt: 0 is too small; it must be above 0'),
+    ({'feature_opt': {'dukd': {'type': 'DUKDLoss'}}}, 'DUKDLoss compares upcycled inputs; write it as train.dukd_opt'),
+])  # fmt: skip
+def test_mistakes_are_sentences(train, said):
+    opt = options.load(OPTIONS)
+    opt['train'] |= train
+    with pytest.raises(options.OptionsError, match=said):
+        options.check(opt, OPTIONS, True)
+
+
+def test_the_long_form_passes():
+    opt = options.load(OPTIONS)
+    opt['train']['dukd_opt'] = {'type': 'DUKDLoss', 'criterion': {'type': 'CharbonnierLoss', 'eps': 1e-6}}
+    assert options.check(opt, OPTIONS, True) == []
 
 
 def test_options_say_what_is_read():

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from toys import L1, IdentityUp, batch, train_options
 
+from dukd_basicsr import options
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.options.plan import make_up
 
@@ -45,6 +47,47 @@ def test_counts_sum_to_the_batch_and_come_near_the_share(units, share, parts, mu
 def test_a_batch_that_is_too_small_is_a_sentence(samples, parts, multiple):
     with pytest.raises(UserError, match=f'in_batch: {samples} samples do not make {multiple} times a plain sample'):
         make_up(samples, 0.5, ['zoom_in', 'zoom_out'][:parts], multiple)
+
+
+@pytest.mark.parametrize(('dukd', 'train', 'batch_size', 'said'), [
+    ({'zoom_in': None, 'zoom_out': None, 'consistency': {'views': ['lq']}}, {}, 16,
+     'in_batch: zoom_in and zoom_out are both ~, so there is nothing to upcycle; leave in_batch out.'),
+    ({'in_batch': 1.0}, {}, 16, 'in_batch: 1.0 is too large; it must be below 1.'),
+    ({'in_batch': 0.9}, {'accumulate': 4}, 16,
+     'in_batch: 0.9 of batch_size_per_gpu: 16 in accumulate: 4 parts does not leave a plain sample and one for each of '
+     'zoom_in and zoom_out; write 0.5 to 0.75.'),
+    ({}, {'accumulate': 8}, 16,
+     'in_batch: batch_size_per_gpu: 16 in accumulate: 8 parts has not enough samples for a plain one and one for each '
+     'of zoom_in and zoom_out; write batch_size_per_gpu: 24 or more.'),
+    ({'type': 'L1Loss', 'reduction': 'sum'}, {}, 16, 'reduction: a sum grows with its samples'),
+    ({}, {'kd_opt': {**L1, 'reduction': 'sum'}}, 16, r'train\.kd_opt\.reduction: a sum grows with its samples'),
+])  # fmt: skip
+def test_mistakes_are_sentences(dukd, train, batch_size, said):
+    opt = options.load(Path(__file__).parent.parent / 'options' / 'train_dukd_edsr_x4.yml')
+    opt['datasets']['train']['batch_size_per_gpu'] = batch_size
+    opt['train'] |= train
+    opt['train']['dukd_opt'] |= {'in_batch': 0.5, **dukd}
+    with pytest.raises(options.OptionsError, match=said):
+        options.check(opt, Path('x.yml'), True)
+
+
+def test_what_is_checked_is_what_the_model_makes():
+    """Every share that passes makes up a batch without a change, and the least and the most that are offered pass."""
+    path = Path(__file__).parent.parent / 'options' / 'train_dukd_edsr_x4.yml'
+    opt = options.load(path)
+    passed = {}
+    for accumulate in (1, 2):
+        opt['train']['accumulate'] = accumulate
+        for percent in range(1, 100):
+            opt['train']['dukd_opt']['in_batch'] = percent / 100
+            try:
+                options.check(opt, path, True)
+            except options.OptionsError:
+                continue
+            passed.setdefault(accumulate, []).append(percent)
+            counts = make_up(16, percent / 100, ['zoom_in', 'zoom_out'], accumulate)
+            assert abs(1 - counts['lq'] / 16 - percent / 100) <= accumulate / 32 + 1e-9
+    assert {each: (found[0], found[-1]) for each, found in passed.items()} == {1: (10, 96), 2: (19, 93)}
 
 
 def in_double(opt):

@@ -14,7 +14,7 @@ from typing import Any
 from dukd_basicsr.compat.overrides import force_yml as _force
 from dukd_basicsr.errors import UserError, did_you_mean
 from dukd_basicsr.options.component_rules import check_networks
-from dukd_basicsr.options.distillation_rules import DUKD_KEYS, DUKD_LOSS, check_losses, check_patches
+from dukd_basicsr.options.distillation_rules import DUKD_KEYS, check_losses, check_patches
 from dukd_basicsr.options.files import check_files
 from dukd_basicsr.options.loader import read_section
 from dukd_basicsr.options.plan_rules import check_in_run, check_plan
@@ -33,6 +33,7 @@ from dukd_basicsr.options.rules import (
 )
 from dukd_basicsr.options.schema import Options
 from dukd_basicsr.options.schema_real import RealOptions
+from dukd_basicsr.options.schema_taps import DUKD_LOSS
 from dukd_basicsr.options.schema_train import Consistency, DukdLoss, Schedule, ZoomIn, ZoomOut
 from dukd_basicsr.options.step_rules import check_step
 from dukd_basicsr.options.yaml_file import load

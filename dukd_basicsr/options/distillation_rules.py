@@ -10,15 +10,13 @@ from dukd_basicsr.options.plan_rules import check_plan
 from dukd_basicsr.options.registered import components
 from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.schema import Options
-from dukd_basicsr.options.schema_taps import check_feature_losses
+from dukd_basicsr.options.schema_taps import DUKD_LOSS, check_feature_losses
 from dukd_basicsr.options.schema_train import DukdLoss
 from dukd_basicsr.options.upcycled_rules import asks_teacher, is_cached
 
 _LOSSES = ('pixel_opt', 'kd_opt', 'dukd_opt', 'perceptual_opt')
 DUKD_MODELS = ('DUKDModel', 'DUKDRealModel')
 """Those that read `train.dukd_opt`."""
-DUKD_LOSS = 'DUKDLoss'
-"""The loss that `train.dukd_opt` is; any other type there is that of its criterion."""
 DUKD_KEYS = ('zoom_in', 'zoom_out', 'consistency', 'schedule', 'in_batch')
 """Keys of `train.dukd_opt` that are not its criterion's."""
 

@@ -14,6 +14,8 @@ from dukd_basicsr.options.report import Report
 
 TERMS = ('pix', 'kd', 'zoom_in', 'zoom_out_kd', 'zoom_out_pix')
 """Names of the other losses in logs, after 'l_'."""
+DUKD_LOSS = 'DUKDLoss'
+"""The loss that `train.dukd_opt` is; any other type there is that of its criterion."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,5 +50,7 @@ def check_feature_losses(train: Mapping[str, Any], report: Report) -> None:
             report.error(where, 'a name is letters, digits and _, as in the log: l_NAME.')
         elif name in TERMS:
             report.error(where, f'l_{name} is logged already; write another name.')
-        if isinstance(one, Mapping):
+        if isinstance(one, Mapping) and one.get('type') == DUKD_LOSS:
+            report.error(f'{where}.type', 'DUKDLoss compares upcycled inputs; write it as train.dukd_opt.')
+        elif isinstance(one, Mapping):
             check_component('loss', one, where, report, known=('taps',))

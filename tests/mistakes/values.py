@@ -100,6 +100,25 @@ VALUES = [
          'x.yml: train.dukd_opt.consistency.views: with lq the student sees the plain pair turned and the teacher does '
          'not, so train.feature_opt would compare other pixels; leave lq out.',
          {'train.dukd_opt.consistency': {'views': ['lq']}, 'train.feature_opt': {'at': {'type': 'ATLoss'}}}),
+    Case('upcycling that begins after the last iteration',
+         'x.yml: train.dukd_opt.schedule.start: 4 is not before the end, total_iter: 4; write an earlier iteration.',
+         {'train.dukd_opt.schedule': {'start': 4}}),
+    Case('a span that ends before it begins',
+         'x.yml: train.dukd_opt.schedule.end: 1 is before start: 2; write a later iteration, or leave it out for all '
+         'at once.',
+         {'train.dukd_opt.schedule': {'start': 2, 'end': 1}}),
+    Case('a batch too small to be upcycled in',
+         'x.yml: train.dukd_opt.in_batch: batch_size_per_gpu: 2 has not enough samples for a plain one and one for '
+         'each of zoom_in and zoom_out; write batch_size_per_gpu: 3 or more.',
+         {'train.dukd_opt.in_batch': 0.5}),
+    Case('a share of a batch below one sample',
+         'x.yml: train.dukd_opt.in_batch: 0.1 of batch_size_per_gpu: 4 does not leave a plain sample and an upcycled '
+         'one; write 0.25 to 0.75.',
+         {'datasets.train.batch_size_per_gpu': 4, 'train.dukd_opt.in_batch': 0.1, 'train.dukd_opt.zoom_out': None}),
+    Case('several crops in the place of one sample',
+         'x.yml: train.dukd_opt.zoom_in.num: 2, but with in_batch a sample makes way for one crop; write num: 1 and a '
+         'larger in_batch.',
+         {'datasets.train.batch_size_per_gpu': 4, 'train.dukd_opt.in_batch': 0.5, 'train.dukd_opt.zoom_in.num': 2}),
     Case('a model without its loss',
          'x.yml: train.kd_opt: missing key: DistillModel needs this loss; without teacher: model_type: SRModel.',
          {'model_type': 'DistillModel', 'train.dukd_opt': DELETE,
