@@ -14,10 +14,11 @@ from dukd_basicsr.views import View
 
 STEPS, WORLD = 3, 2
 DUKD = {**L1, 'zoom_in': {'num': 2}, 'consistency': {'prob': 0.5}}
+IN_BATCH = {**L1, 'zoom_out': None, 'in_batch': 0.5, 'schedule': {'start': 1, 'end': 3}}
 
 
-def options(folder):
-    opt = train_options(folder, dukd_opt=DUKD)
+def options(folder, dukd):
+    opt = train_options(folder, dukd_opt=dukd)
     opt['path']['pretrain_network_g'] = str(folder / 'student.pth')
     return opt
 
@@ -26,7 +27,7 @@ def data_of(rank, iteration):
     return batch(samples=2, seed=10 * iteration + rank)
 
 
-def train_one_rank(rank, folder):
+def train_one_rank(rank, folder, dukd):
     """Module-level, so that a spawned process finds it. Leaves the weights and what it saw of the teacher."""
     import dukd_basicsr.plugin  # noqa: F401
 
@@ -34,7 +35,7 @@ def train_one_rank(rank, folder):
     dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=WORLD)
     from basicsr.models import build_model
 
-    model = build_model(options(folder) | {'dist': True, 'rank': rank, 'world_size': WORLD})
+    model = build_model(options(folder, dukd) | {'dist': True, 'rank': rank, 'world_size': WORLD})
     teacher = {name: value.clone() for name, value in model.net_t.state_dict().items()}
     logs = []
     for iteration in range(1, STEPS + 1):
@@ -58,11 +59,11 @@ def train_one_rank(rank, folder):
     dist.destroy_process_group()
 
 
-def train_in_one_process(folder):
+def train_in_one_process(folder, dukd):
     """The same steps by one model on the views of both ranks together."""
     from basicsr.models import build_model
 
-    model = build_model(options(folder))
+    model = build_model(options(folder, dukd))
     of_one_rank = model.build_views
 
     def of_both_ranks(iteration):
@@ -91,15 +92,16 @@ def merged(views):
     return View(torch.cat([view.lq for view in views]), gt=gt, ask_teacher=views[0].ask_teacher, transform=transform)
 
 
-def test_two_ranks_equal_one_process_with_the_samples_of_both(tmp_path):
+@pytest.mark.parametrize('dukd', [DUKD, IN_BATCH], ids=['beside', 'in the batch, from iteration 2 on'])
+def test_two_ranks_equal_one_process_with_the_samples_of_both(tmp_path, dukd):
     start = save_weights(tmp_path / 'student.pth', STUDENT)
-    options(tmp_path)  # leaves the teacher's checkpoint there before two processes would
-    mp.spawn(train_one_rank, args=(tmp_path,), nprocs=WORLD)
+    options(tmp_path, dukd)  # leaves the teacher's checkpoint there before two processes would
+    mp.spawn(train_one_rank, args=(tmp_path, dukd), nprocs=WORLD)
     ranks = [torch.load(tmp_path / f'rank{rank}.pth', weights_only=True) for rank in range(WORLD)]
     assert all(rank['student_wrapped'] and rank['teacher_same'] and not rank['teacher_wrapped'] for rank in ranks)
     torch.testing.assert_close(ranks[0]['student'], ranks[1]['student'], rtol=0, atol=0)
 
-    model, logs = train_in_one_process(tmp_path)
+    model, logs = train_in_one_process(tmp_path, dukd)
     together = model.net_g.state_dict()
     assert (together['conv_first.weight'] - start.conv_first.weight).abs().max() > 1e-3  # three steps of 1e-3 were made
     torch.testing.assert_close(ranks[0]['student'], dict(together), rtol=1e-4, atol=1e-6)

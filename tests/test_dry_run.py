@@ -49,6 +49,23 @@ def numbers(output):
     return {name: float(value) for name, value in re.findall(r'(l_\w+): (\S+)', output)}
 
 
+def test_all_that_a_run_will_do_in_its_course_is_tried_and_counted():
+    """Terms of a schedule that has not begun; and the memory of a batch that upcycling does not make larger."""
+    opt = thinned(FOLDER / 'train_dukd_edsr_x4.yml')
+    beside = dry_run.measure(opt)
+    opt['train']['dukd_opt'] |= {'in_batch': 0.5, 'zoom_out': None, 'schedule': {'start': 1000, 'end': 2000}}
+    found = dry_run.measure(opt)
+    opt['train']['dukd_opt'] |= {'in_batch': None}
+    apart = dry_run.measure(opt)
+    opt |= {'model_type': 'DistillModel'}
+    opt['train'] |= {'dukd_opt': None}
+    plain = dry_run.measure(opt)
+    assert list(found.terms) == list(beside.terms) == TERMS
+    assert found.terms['l_zoom_in'] > 0
+    assert found.batch_memory < apart.batch_memory < beside.batch_memory
+    assert found.batch_memory == pytest.approx(plain.batch_memory, rel=0.05)
+
+
 @pytest.mark.parametrize('arch', ['edsr', 'rcan', 'swinir'])
 def test_full_size(arch, tmp_path, capsys):
     file = FOLDER / f'train_dukd_{arch}_x4.yml'

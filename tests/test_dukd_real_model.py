@@ -97,6 +97,19 @@ def test_clean_zoom_in_crops_are_parts_of_the_ground_truth(tmp_path):
     assert crops_in_gt() == [False, False]
 
 
+def test_crops_in_place_of_pairs_and_none_before_they_are_asked_for(tmp_path, monkeypatch):
+    model = build_model(real_options(tmp_path, {**DUKD, 'zoom_out': None, 'in_batch': 0.5, 'schedule': {'start': 1}}))
+    scales = []
+    model.degradation.register_forward_hook(lambda net, args, kwargs, y: scales.append(kwargs.get('scale', args[2:])),
+                                            with_kwargs=True)  # fmt: skip
+    sizes = []
+    for iteration in (1, 2):
+        model.feed_data(fresh(iteration))
+        sizes.append({name: view.lq.shape[0] for name, view in model.build_views(iteration).items()})
+    assert sizes == [{'lq': 2}, {'lq': 1, 'zoom_in': 1}]
+    assert scales == [(2,), (2,), 1]  # one degradation in the first step, one more for the crops in the second
+
+
 def test_several_crops_on_a_grid(tmp_path):
     model = build_model(real_options(tmp_path, {**DUKD, 'zoom_in': {'num': 4, 'crops': 'grid'}}))
     model.feed_data(fresh(1))

@@ -83,8 +83,11 @@ def brought(samples):
             'zoom_out_label': torch.rand(samples, 3, 8, 8)}  # fmt: skip
 
 
+DUKD = {**L1, 'zoom_in': {'num': 1}, 'consistency': {'prob': 0.5}}
+
+
 def model_of(folder, network, train):
-    opt = train_options(folder, dukd_opt={**L1, 'zoom_in': {'num': 1}, 'consistency': {'prob': 0.5}}, **train)
+    opt = train_options(folder, **{'dukd_opt': DUKD, **train})
     if network:
         opt['network_g'] = opt['network_t'] = network
         save_weights(folder / 'teacher.pth', network)
@@ -95,6 +98,8 @@ CASES = {
     'EDSR': ({}, {}, False),
     'clipped parts': ({}, {'grad_clip': 1.0, 'accumulate': 2, 'channels_last': True}, False),
     'cached': ({}, {}, True),
+    'in the batch': ({}, {'dukd_opt': {**DUKD, 'in_batch': 0.5}}, False),
+    'in the batch, cached': ({}, {'dukd_opt': {**DUKD, 'in_batch': 0.5}}, True),
     'SwinIR': (SWINIR, {}, False),
 }
 

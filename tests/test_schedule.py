@@ -7,7 +7,7 @@ import torch
 from basicsr.models import build_model
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import L1, batch, train_options
+from toys import L1, STUDENT, batch, save_weights, train_options
 
 from dukd_basicsr.options.plan import progress
 from dukd_basicsr.options.schema_train import Schedule
@@ -85,6 +85,29 @@ def test_terms_grow_with_the_iteration(tmp_path):
         found, whole = model.get_current_log(), full.get_current_log()
         for name in TERMS:
             assert found[name] == pytest.approx(whole[name] * (factor if name in TERMS[2:] else 1), rel=1e-6)
+
+
+@pytest.mark.parametrize('in_batch', [None, 0.5])
+def test_a_run_that_is_stopped_in_the_span_goes_on_exactly(tmp_path, in_batch):
+    opt = train_options(tmp_path, dukd_opt={**L1, 'schedule': {'start': 1, 'end': 5}, 'in_batch': in_batch})
+    opt['path']['pretrain_network_g'] = str(tmp_path / 'student.pth')
+    save_weights(tmp_path / 'student.pth', STUDENT)
+
+    def steps(model, iterations):
+        for iteration in iterations:
+            model.feed_data(batch(samples=8, seed=iteration))
+            model.optimize_parameters(iteration)
+        return model
+
+    alone = steps(build_model(copy.deepcopy(opt)), range(1, 7))
+    steps(build_model(copy.deepcopy(opt)), range(1, 4)).save(0, 3)
+    opt['path']['pretrain_network_g'] = str(tmp_path / 'net_g_3.pth')
+    resumed = build_model(opt)
+    resumed.resume_training(torch.load(tmp_path / '3.state', weights_only=True))
+    steps(resumed, range(4, 7))
+    for name in ('net_g', 'net_g_ema'):
+        found, expected = (dict(getattr(model, name).state_dict()) for model in (resumed, alone))
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 def test_nothing_of_it_is_kept_between_steps(tmp_path):
