@@ -88,9 +88,9 @@ def build(pair: str, mode: str, device: str, peer: str | None, folder: Path):  #
     import torch
     from basicsr.models import build_model
 
-    from dukd_basicsr.cache.absent import AbsentTeacher
-    from dukd_basicsr.checkpoint import build_network
+    from dukd_basicsr.distillation.teacher import AbsentTeacher
     from dukd_basicsr.models import distill_model
+    from dukd_basicsr.networks.weights import build_network
 
     opt = model_options(pair, folder, mode, device)
     if mode == 'cached':
@@ -107,7 +107,7 @@ def stepper(model, mode: str, data: dict):  # noqa: ANN001, ANN201
     """One iteration of a mode."""
     import torch
 
-    from dukd_basicsr import padding
+    from dukd_basicsr.networks import padding
 
     needs = padding.size_requirement(model.get_bare_model(model.net_g))
 
@@ -164,8 +164,8 @@ def teacher_seconds(pair: str, device: str) -> float:
     # isort: split
     import torch
 
-    from dukd_basicsr.checkpoint import build_network
-    from dukd_basicsr.teacher import Teacher
+    from dukd_basicsr.distillation.teacher import Teacher
+    from dukd_basicsr.networks.weights import build_network
 
     teacher = Teacher(build_network(networks(pair)['network_t'])).to(device)
     at_once, side = (8, SUB_IMAGE // SCALE) if device == 'cuda' else (1, SUB_IMAGE // SCALE)
@@ -195,7 +195,7 @@ def in_own_process(mode: str, pair: str, args: argparse.Namespace) -> dict:
 
 def steps(pair: str, args: argparse.Namespace) -> dict:
     """All modes of one pair in turns, and when its cache pays."""
-    from dukd_basicsr.cache.record import Layout
+    from dukd_basicsr.data.cache.record import Layout
 
     modes = [*MODES, *(['peer'] if args.peer and pair in ('small', 'edsr') else [])]
     runs: dict[str, list[dict]] = {mode: [] for mode in modes}

@@ -14,7 +14,7 @@ SIDE = 480
 
 def codecs() -> dict:
     """Name: (bits, low, high, how it is stored)."""
-    from dukd_basicsr.cache.record import HIGH, LOW
+    from dukd_basicsr.data.cache.record import HIGH, LOW
 
     return {
         '8-bit PNG, [0, 1]': (8, 0, 1, 'png'),
@@ -33,7 +33,7 @@ def stored(label, bits: int, low: float, high: float, how: str, crop: int) -> tu
     import numpy as np
     import torch
 
-    from dukd_basicsr.cache.record import pack, unpack
+    from dukd_basicsr.data.cache.record import pack, unpack
 
     planes = torch.from_numpy(label).permute(2, 0, 1).contiguous()  # as a teacher gives it
     levels, start = 2**bits - 1, time.perf_counter()
@@ -66,8 +66,8 @@ def fidelity(args: argparse.Namespace) -> dict:
     import torch
 
     from dukd_basicsr import options
-    from dukd_basicsr.cache.source import Source
-    from dukd_basicsr.teacher import build_teacher
+    from dukd_basicsr.distillation.labelling.source import Source
+    from dukd_basicsr.distillation.teacher import build_teacher
 
     cv2.setNumThreads(1)
     opt = options.load(args.opt)

@@ -33,8 +33,8 @@ def of_codec(folder: Path, suffix: str) -> dict:
     import torch
     from basicsr.data import build_dataset
 
-    from dukd_basicsr.cache import run as upcycle
-    from dukd_basicsr.checkpoint import build_network
+    from dukd_basicsr.distillation.labelling import run as upcycle
+    from dukd_basicsr.networks.weights import build_network
 
     edsr = {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 4, 'num_block': 1, 'upscale': SCALE}
     torch.save({'params': build_network(edsr).state_dict()}, folder / 'teacher.pth')

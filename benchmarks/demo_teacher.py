@@ -20,7 +20,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 OPTIONS = REPOSITORY / 'options' / 'train_edsr_demo_teacher_x4.yml'
-SHIPPED = REPOSITORY / 'dukd_basicsr' / 'demo_teacher'
+SHIPPED = REPOSITORY / 'dukd_basicsr' / 'commands' / 'demo'
 NAME = 'EDSR_x4_f48b8_demo'
 
 
@@ -41,7 +41,7 @@ def ship(work: Path) -> None:
     import torch
 
     import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
-    from dukd_basicsr.checkpoint import read_weights
+    from dukd_basicsr.networks.weights import read_weights
 
     weights = read_weights(work / 'experiments' / NAME / 'models' / 'net_g_latest.pth', 'params_ema')
     SHIPPED.mkdir(exist_ok=True)

@@ -36,14 +36,14 @@ from torch import nn
 
 from datasets_prep.images import find_images, mod_crop, read_image, shrink
 from datasets_prep.prepare import prepare_benchmark
-from dukd_basicsr.complexity import count_macs, count_parameters, lr_size
-from dukd_basicsr.evaluate import Network, super_resolve
-from dukd_basicsr.export.check import compare, random_images
-from dukd_basicsr.export.convert import CALIBRATION_SIDE, to_fp16, to_int8
-from dukd_basicsr.export.graph import OPSET, to_onnx
-from dukd_basicsr.export.scores import find_sets, score
-from dukd_basicsr.exported import ExportedNetwork, Metadata, open_session
-from dukd_basicsr.networks import build, load_network
+from dukd_basicsr.evaluation.benchmark.measure import Network, super_resolve
+from dukd_basicsr.networks.build import build, load_network
+from dukd_basicsr.networks.cost import count_macs, count_parameters, lr_size
+from dukd_basicsr.networks.onnx.check import compare, random_images
+from dukd_basicsr.networks.onnx.graph import OPSET, to_onnx
+from dukd_basicsr.networks.onnx.precision import CALIBRATION_SIDE, to_fp16, to_int8
+from dukd_basicsr.networks.onnx.scores import find_sets, score
+from dukd_basicsr.networks.onnx.session import ExportedNetwork, Metadata, open_session
 
 SETS = ('Set5', 'Set14')
 SIDE = 64

@@ -56,7 +56,7 @@ def peaks(device: str, small: bool) -> dict[str, float]:
     """Multiply-accumulates a second, by precision: the faster of a large matrix product and a large convolution."""
     import torch
 
-    from dukd_basicsr.precision import set_tf32
+    from dukd_basicsr.networks.acceleration import set_tf32
 
     side, batch = (256, 1) if small else (8192, 32)
     modes = {'fp32': (torch.float32, False), 'tf32': (torch.float32, True), 'bf16': (torch.bfloat16, False)}
@@ -93,8 +93,8 @@ def synchronize(device: str) -> None:
 
 def macs(pair: str, batch: int, patch: int, small: bool) -> dict[str, int]:
     """Multiply-accumulates of an iteration's forwards, for the plain and the zoomed-in patch and the zoomed-out one."""
-    from dukd_basicsr.checkpoint import build_network
-    from dukd_basicsr.complexity import count_macs
+    from dukd_basicsr.networks.cost import count_macs
+    from dukd_basicsr.networks.weights import build_network
 
     counts = {}
     for key, network in step_time.networks(pair, small).items():

@@ -83,9 +83,8 @@ def teacher_of(train: dict, args: argparse.Namespace):  # noqa: ANN201
     import torch
 
     from dukd_basicsr import options
-    from dukd_basicsr.precision import dtype_of, set_tf32
-    from dukd_basicsr.teacher import build_teacher
-    from dukd_basicsr.tuning import compile_in_place
+    from dukd_basicsr.distillation.teacher import build_teacher
+    from dukd_basicsr.networks.acceleration import compile_in_place, dtype_of, set_tf32
 
     network = options.load(step_time.REPOSITORY / 'options' / OPTIONS)['network_g']
     weights = args.data / 'weights' / WEIGHTS

@@ -37,8 +37,8 @@ from torch import nn  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from dukd_basicsr import options  # noqa: E402
-from dukd_basicsr.checkpoint import build_network, load_into, read_weights  # noqa: E402
-from dukd_basicsr.evaluate import Bicubic, build_dataset, super_resolve  # noqa: E402
+from dukd_basicsr.evaluation.benchmark.measure import Bicubic, build_dataset, super_resolve  # noqa: E402
+from dukd_basicsr.networks.weights import build_network, load_into, read_weights  # noqa: E402
 
 FILE = REPOSITORY / 'options' / 'train_dukd_real_rrdb_to_compact_x4.yml'
 NAME, TEST = 'RealCPU', 'datasets/Test/real_x4_seed0'

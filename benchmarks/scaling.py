@@ -24,7 +24,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from dukd_basicsr.checkpoint import build_network
+from dukd_basicsr.networks.weights import build_network
 
 SCALE, PATCH = 4, 48
 L1 = {'type': 'L1Loss', 'loss_weight': 1.0, 'reduction': 'mean'}

@@ -115,9 +115,9 @@ def bare_step(job: dict, folder: Path) -> Callable[[int], None]:
     """The networks alone on tensors of the sizes that the views have."""
     import torch
 
-    from dukd_basicsr import padding
-    from dukd_basicsr.checkpoint import build_network
-    from dukd_basicsr.precision import set_tf32
+    from dukd_basicsr.networks import padding
+    from dukd_basicsr.networks.acceleration import set_tf32
+    from dukd_basicsr.networks.weights import build_network
 
     set_tf32(job.get('train', {}).get('tf32'))
     pair, device = networks(job['pair'], job.get('thin', False)), job['device']
@@ -147,9 +147,9 @@ def model_step(job: dict, folder: Path) -> Callable[[int], None]:
     import torch
     from basicsr.models import build_model
 
-    from dukd_basicsr.cache.absent import AbsentTeacher
-    from dukd_basicsr.checkpoint import build_network
+    from dukd_basicsr.distillation.teacher import AbsentTeacher
     from dukd_basicsr.models import DistillModel
+    from dukd_basicsr.networks.weights import build_network
 
     opt, build_teacher = options_of(job, folder), DistillModel._build_teacher
     if job['mode'] == 'peer':

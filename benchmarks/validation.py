@@ -31,7 +31,7 @@ from basicsr.models import build_model
 from torch import Tensor, nn
 
 from dukd_basicsr import compat
-from dukd_basicsr.demo import HELD_OUT_PHOTOGRAPHS, TRAIN_PHOTOGRAPHS
+from dukd_basicsr.commands.demo.stages import HELD_OUT_PHOTOGRAPHS, TRAIN_PHOTOGRAPHS
 from dukd_basicsr.resize import imresize
 
 SCALE = 4

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
-from dukd_basicsr import benchmark, options
+from dukd_basicsr import options
+from dukd_basicsr.evaluation.benchmark import run as benchmark
 
 
 def luma(image: np.ndarray) -> np.ndarray:
@@ -25,7 +26,7 @@ def luma(image: np.ndarray) -> np.ndarray:
 
 
 def psnr_y(net: torch.nn.Module, lq: Path, gt: Path, border: int) -> float:
-    from dukd_basicsr.evaluate import super_resolve
+    from dukd_basicsr.evaluation.benchmark.measure import super_resolve
 
     image = cv2.imread(str(lq))[..., ::-1].copy()
     output = super_resolve(net, torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)
@@ -42,7 +43,7 @@ def main() -> None:
     opt = options.load(file)
     row = benchmark.run([file], None)['rows'][1]
 
-    from dukd_basicsr.networks import load_network
+    from dukd_basicsr.networks.build import load_network
 
     path = opt['path']
     net = load_network(opt['network_g'], path['pretrain_network_g'], path.get('param_key_g', 'params')).eval()

@@ -15,8 +15,8 @@ import torch
 from datasets_prep.codecs import encode
 from datasets_prep.images import UnusableImageError, decode_image, mod_crop
 from datasets_prep.subimages import Item, Job, Made, guarded
-from dukd_basicsr.degradation import Degradation, degradation_seed, draw_kernels, own_draws
-from dukd_basicsr.degradation.published import DEGRADATION, KERNELS
+from dukd_basicsr.data.degradation import Degradation, degradation_seed, draw_kernels, own_draws
+from dukd_basicsr.data.degradation.settings import DEGRADATION, KERNELS
 
 _CPU = torch.device('cpu')
 

@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from dukd_basicsr import __version__, own_modules
+from dukd_basicsr import __version__
 from dukd_basicsr.commands import COMMANDS, WITH_OWN_MODULES
+from dukd_basicsr.commands import user_modules as own_modules
 from dukd_basicsr.errors import RunError, UserError
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import logging
+from pathlib import Path
 
 import torch
 from torch import nn
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 STUDENT = {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 4, 'num_block': 1, 'upscale': 2}
 TEACHER = {**STUDENT, 'num_feat': 8, 'num_block': 2}
 L1 = {'type': 'L1Loss', 'loss_weight': 1.0, 'reduction': 'mean'}
@@ -33,7 +35,7 @@ class Exploding(nn.Module):
 
 def save_weights(path, network, key='params'):
     """A checkpoint of a freshly drawn network of these options; returns the network."""
-    from dukd_basicsr.checkpoint import build_network
+    from dukd_basicsr.networks.weights import build_network
 
     net = build_network(network)
     torch.save({key: net.state_dict()}, path)

@@ -6,12 +6,12 @@ import cv2
 import lmdb
 import numpy as np
 import torch
-from toys import L1, STUDENT, TEACHER, save_weights
 
-from dukd_basicsr.cache import run as command
-from dukd_basicsr.cache.shards import paths
-from dukd_basicsr.data.lmdb_reader import LmdbReader
-from dukd_basicsr.teacher import Teacher
+from dukd_basicsr.data.cache.shards import paths
+from dukd_basicsr.data.lmdb import LmdbReader
+from dukd_basicsr.distillation.labelling import run as command
+from dukd_basicsr.distillation.teacher import Teacher
+from tests.toys import L1, STUDENT, TEACHER, save_weights
 
 SCALE = 2
 SHAPES = [(18, 15), (15, 18), (18, 15), (18, 18), (15, 18)]

@@ -155,11 +155,11 @@ def measure_cache(file: Path) -> dict[str, Any]:
     import torch
 
     from dukd_basicsr import options
-    from dukd_basicsr.cache import stamp as stamps
-    from dukd_basicsr.cache.labels import Labeller
-    from dukd_basicsr.cache.record import Layout
-    from dukd_basicsr.cache.source import Source
-    from dukd_basicsr.teacher import build_teacher
+    from dukd_basicsr.data.cache import manifest as stamps
+    from dukd_basicsr.data.cache.record import Layout
+    from dukd_basicsr.distillation.labelling.labeller import Labeller
+    from dukd_basicsr.distillation.labelling.source import Source
+    from dukd_basicsr.distillation.teacher import build_teacher
 
     opt = options.load(file)
     dataset = opt['datasets']['train']

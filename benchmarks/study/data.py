@@ -13,7 +13,7 @@ from benchmarks.study import records
 from benchmarks.study.cells import write_options
 from benchmarks.study.protocol import HELD_OUT, Protocol
 from benchmarks.study.run import Place, basicsr, environment, identity
-from dukd_basicsr.cache import stamp as stamps
+from dukd_basicsr.data.cache import manifest as stamps
 from dukd_basicsr.errors import RunError, UserError
 
 

@@ -31,8 +31,8 @@ import dukd_basicsr
 from benchmarks.study import logs
 from benchmarks.study.records import rounded
 from dukd_basicsr import options
-from dukd_basicsr.evaluate import Bicubic, ImageResult, Network, build_dataset, evaluate
-from dukd_basicsr.open_network import open_network
+from dukd_basicsr.evaluation.benchmark.measure import Bicubic, ImageResult, Network, build_dataset, evaluate
+from dukd_basicsr.networks.open_network import open_network
 
 TEACHER = Path('teacher')
 """Its pictures, in the working folder."""
@@ -54,7 +54,7 @@ def measure_references(opt: Mapping[str, Any], names: Sequence[str]) -> dict[str
         opt (Mapping): Options with a teacher.
         names (Sequence[str]): The sets.
     """
-    from dukd_basicsr.teacher import build_teacher
+    from dukd_basicsr.distillation.teacher import build_teacher
 
     networks = [Network('bicubic', 'bicubic', Bicubic(opt['scale'])), Network('teacher', 'teacher', build_teacher(opt))]
     metrics = opt['val']['metrics']

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study.cells import Cell, differences
-from dukd_basicsr.atomic import write_file
+from dukd_basicsr.data.atomic import write_file
 from dukd_basicsr.errors import UserError
 
 REFERENCES = 'references.json'

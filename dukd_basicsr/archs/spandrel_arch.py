@@ -8,7 +8,7 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.padding import SizeRequirement
+from dukd_basicsr.networks.padding import SizeRequirement
 
 
 @ARCH_REGISTRY.register()

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError('--pictures needs a folder to write to: add -o results/benchmark.')
     if args.tile is not None and args.tile < 1:
         raise UserError(f'--tile {args.tile}: tiles have a side of at least 1 LR pixel; 256 is common.')
-    from dukd_basicsr import benchmark
+    from dukd_basicsr.evaluation.benchmark import run as benchmark
 
     benchmark.run(args.opt, args.out, args.pictures, weights=args.weights, self_ensemble=args.self_ensemble,
                   pyiqa=args.pyiqa, compare=tuple(args.compare) if args.compare else None,

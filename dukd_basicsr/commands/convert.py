@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Convert one checkpoint."""
     from dukd_basicsr import plugin  # noqa: F401  first: makes basicsr importable
-    from dukd_basicsr.layouts import convert
+    from dukd_basicsr.networks import convert
 
     convert.run(args.source, args.target, args.arch, args.param_key)
     return 0

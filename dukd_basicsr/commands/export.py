@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export one network."""
     from dukd_basicsr import plugin  # noqa: F401  first: makes basicsr importable
-    from dukd_basicsr.export.run import Request, run
+    from dukd_basicsr.networks.export import Request, run
 
     run(Request(args.weights, args.out, args.opt, args.precision, args.calibrate, args.test))
     return 0

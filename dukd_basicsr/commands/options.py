@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List or copy."""
-    from dukd_basicsr import shipped
+    from dukd_basicsr.options import shipped
 
     if args.word == 'copy':
         sys.stdout.write(f'{shipped.copy(args.name, args.target)}\n')

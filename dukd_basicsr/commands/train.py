@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from dukd_basicsr.commands import run_options
+from dukd_basicsr.commands import runs as run_options
 
 HELP = 'Train the student of an options file.'
 
@@ -19,11 +19,11 @@ def run(args: argparse.Namespace) -> int:
     """Train, or try one iteration."""
     opt = run_options.checked(args, is_train=True)
     if args.check:
-        from dukd_basicsr import dry_run
+        from dukd_basicsr.training import dry_run
 
         dry_run.run(opt)
         return 0
-    from dukd_basicsr import pipeline
+    from dukd_basicsr.commands import pipeline_tmp as pipeline
 
     pipeline.train(opt, run_options.stock_argv(args))
     return 0

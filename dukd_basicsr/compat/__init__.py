@@ -6,6 +6,7 @@ Importing this package loads neither torch nor basicsr. Line numbers are those o
 
 from __future__ import annotations
 
+from dukd_basicsr.compat.dataloaders import create_train_val_dataloader
 from dukd_basicsr.compat.distributed import init_dist, model_to_device
 from dukd_basicsr.compat.imports import (
     check_basicsr_version,
@@ -15,8 +16,7 @@ from dukd_basicsr.compat.imports import (
     supply_scipy_filters,
 )
 from dukd_basicsr.compat.lmdb import get_from_lmdb, lmdb_backend
-from dukd_basicsr.compat.loaders import create_train_val_dataloader
-from dukd_basicsr.compat.loading import load_network
+from dukd_basicsr.compat.load_network import load_network
 from dukd_basicsr.compat.options import (
     copy_opt_file,
     force_yml,

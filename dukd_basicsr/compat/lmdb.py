@@ -39,7 +39,7 @@ def lmdb_backend(
     Raises:
         ValueError: Not as many keys as LMDBs.
     """
-    from dukd_basicsr.data.lmdb_reader import LmdbReader
+    from dukd_basicsr.data.lmdb import LmdbReader
 
     keys = [client_keys] if isinstance(client_keys, str) else client_keys
     self.db_paths = [str(path) for path in db_paths] if isinstance(db_paths, list) else [str(db_paths)]

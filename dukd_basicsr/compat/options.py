@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from dukd_basicsr import plain_yaml
-from dukd_basicsr.compat.overrides import force_yml, set_by_path
 from dukd_basicsr.errors import UserError
+from dukd_basicsr.options import safe_yaml as plain_yaml
+from dukd_basicsr.options.overrides import force_yml, set_by_path
 
 __all__ = ['copy_opt_file', 'force_yml', 'normalise_argv', 'ordered_yaml', 'parse_options', 'read_option_file',
            'set_by_path']  # fmt: skip
@@ -171,7 +171,7 @@ def _drawn_seed(dist: bool) -> int:
 
 
 def _complete_datasets(opt: dict[str, Any]) -> None:
-    from dukd_basicsr.options.upcycled_rules import complete_dataset
+    from dukd_basicsr.options.rules.teacher import complete_dataset
 
     for name, dataset in opt['datasets'].items():
         dataset['phase'] = name.split('_')[0]

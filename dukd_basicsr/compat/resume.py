@@ -10,7 +10,7 @@ from dukd_basicsr.compat.rebind import stock
 from dukd_basicsr.errors import UserError
 
 if TYPE_CHECKING:
-    from dukd_basicsr.generations import Generation
+    from dukd_basicsr.training.checkpoints import Generation
 
 
 def load_resume_state(opt: dict[str, Any]) -> dict[str, Any] | None:
@@ -63,7 +63,7 @@ def _choose(opt: dict[str, Any]) -> tuple[str | None, list[str]]:
     Raises:
         UserError: There are states and none is complete: starting over would hide that.
     """
-    from dukd_basicsr import generations
+    from dukd_basicsr.training import checkpoints as generations
 
     given = opt['path'].get('resume_state')
     if opt['auto_resume']:
@@ -91,7 +91,7 @@ def _shared(choice: tuple[str | None, list[str]] | None, opt: dict[str, Any]) ->
 
 
 def _read(path: str, opt: dict[str, Any]) -> Generation:
-    from dukd_basicsr import generations
+    from dukd_basicsr.training import checkpoints as generations
 
     try:
         return generations.read(Path(path), _models(path))

@@ -30,7 +30,7 @@ def save_network(
     Raises:
         RunError: It cannot be written.
     """
-    from dukd_basicsr.generations import save
+    from dukd_basicsr.training.checkpoints import save
 
     if self.opt['rank'] != 0:
         return
@@ -60,7 +60,7 @@ def save_training_state(self: BaseModel, epoch: int, current_iter: int) -> None:
     Raises:
         RunError: It cannot be written.
     """
-    from dukd_basicsr.generations import FILES, save
+    from dukd_basicsr.training.checkpoints import FILES, save
 
     if current_iter == -1 or self.opt['rank'] != 0:
         return
@@ -153,7 +153,7 @@ def get_optimizer(self: BaseModel, optim_type: str, params: Any, lr: float, **kw
     import torch
     from basicsr.utils import get_root_logger
 
-    from dukd_basicsr.guard import StepGuard
+    from dukd_basicsr.training.step_guard import StepGuard
 
     if optim_type != 'Adam':
         raise NotImplementedError(f'optimizer {optim_type} is not supported: write Adam.')

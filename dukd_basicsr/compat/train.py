@@ -9,7 +9,7 @@ from os import path as osp
 from pathlib import Path
 from typing import Any
 
-from dukd_basicsr import own_modules
+from dukd_basicsr.commands import user_modules as own_modules
 
 
 def train_pipeline(root_path: str) -> None:
@@ -35,7 +35,7 @@ def train_pipeline(root_path: str) -> None:
     import basicsr.train as stock
     from basicsr.models import build_model
 
-    from dukd_basicsr.compat.loop import Run
+    from dukd_basicsr.training.loop import Run
 
     opt, args = stock.parse_options(root_path, is_train=True)
     opt['root_path'] = root_path

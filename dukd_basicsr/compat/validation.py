@@ -33,7 +33,7 @@ def nondist_validation(
     Raises:
         UserError: The set has no images.
     """
-    from dukd_basicsr.validation import Share, validate
+    from dukd_basicsr.evaluation.validation import Share, validate
 
     share = getattr(self, 'validation_share', None) or Share()
     validate(self, dataloader, current_iter, tb_logger, save_img, share)
@@ -61,7 +61,7 @@ def dist_validation(
     Raises:
         UserError: The set has no images.
     """
-    from dukd_basicsr.validation import Share
+    from dukd_basicsr.evaluation.validation import Share
 
     self.validation_share = Share(self.opt['rank'], self.opt['world_size'])
     try:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+# First: makes basicsr importable, in a spawned worker too, which imports no more than the module of its dataset.
+import dukd_basicsr.plugin  # noqa: F401
+
+# isort: split
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +17,11 @@ from basicsr.data.paired_image_dataset import PairedImageDataset
 from basicsr.utils.registry import DATASET_REGISTRY
 from torch import Tensor
 
-from dukd_basicsr.cache import stamp as stamps
-from dukd_basicsr.cache.record import Layout, unpack, unpack_input
-from dukd_basicsr.data.cache_reader import CacheReader
+from dukd_basicsr.data.cache import manifest as stamps
+from dukd_basicsr.data.cache.reader import CacheReader
+from dukd_basicsr.data.cache.record import Layout, unpack, unpack_input
 from dukd_basicsr.data.decoding import decode
-from dukd_basicsr.data.lmdb_reader import LmdbReader
+from dukd_basicsr.data.lmdb import LmdbReader
 from dukd_basicsr.errors import UserError
 
 

@@ -9,8 +9,8 @@ from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
-from dukd_basicsr.checkpoint import load_into, read_weights
 from dukd_basicsr.errors import UserError
+from dukd_basicsr.networks.weights import load_into, read_weights
 from dukd_basicsr.resize import imresize
 
 _LAYERS = (1, 6, 11, 20, 29)

@@ -18,19 +18,16 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from dukd_basicsr import padding
-from dukd_basicsr.cache.absent import AbsentTeacher
+from dukd_basicsr.data.seeds import step_seed
+from dukd_basicsr.distillation.features import FeatureTerms
+from dukd_basicsr.distillation.teacher import AbsentTeacher, Teacher, TeacherGroup, build_teacher
+from dukd_basicsr.distillation.views import View, share, split, student_outputs, teacher_labels
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.microbatches import share, split
-from dukd_basicsr.models.feature_terms import FeatureTerms
-from dukd_basicsr.models.teacher_check import log_teacher_metrics
-from dukd_basicsr.networks import input_channels
-from dukd_basicsr.options.upcycled_rules import asks_teacher, cache_problem, is_cached
-from dukd_basicsr.precision import dtype_of, reduced, set_tf32
-from dukd_basicsr.randomness import step_seed
-from dukd_basicsr.teacher import Teacher, TeacherGroup, build_teacher
-from dukd_basicsr.tuning import channels_last, compile_in_place
-from dukd_basicsr.views import View, student_outputs, teacher_labels
+from dukd_basicsr.evaluation.teacher_metrics import log_teacher_metrics
+from dukd_basicsr.networks import padding
+from dukd_basicsr.networks.acceleration import channels_last, compile_in_place, dtype_of, reduced, set_tf32
+from dukd_basicsr.networks.build import input_channels
+from dukd_basicsr.options.rules.teacher import asks_teacher, cache_problem, is_cached
 
 PAIR = ('lq', 'gt')
 UPCYCLED = ('lq_label', 'zoom_in', 'zoom_in_label', 'zoom_out', 'zoom_out_label')

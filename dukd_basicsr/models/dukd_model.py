@@ -11,15 +11,14 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor
 
 from dukd_basicsr.consistency import InvertibleTransform
+from dukd_basicsr.data.seeds import step_seed
+from dukd_basicsr.distillation.views import View, pick, share
 from dukd_basicsr.losses.dukd_loss import TERMS, Answer
-from dukd_basicsr.microbatches import share
 from dukd_basicsr.models.distill_model import DistillModel
 from dukd_basicsr.options import dukd_options
 from dukd_basicsr.options.plan import make_up, progress
-from dukd_basicsr.options.schema_train import ZoomIn, ZoomOut
-from dukd_basicsr.randomness import step_seed
+from dukd_basicsr.options.schema.train import ZoomIn, ZoomOut
 from dukd_basicsr.upcycling import zoom_in, zoom_out
-from dukd_basicsr.views import View, pick
 
 
 @MODEL_REGISTRY.register()

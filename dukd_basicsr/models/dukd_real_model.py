@@ -10,11 +10,11 @@ from basicsr.utils import USMSharp, get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor
 
-from dukd_basicsr.degradation import Degradation, Kernels, PairPool, degradation_seed, own_draws
+from dukd_basicsr.data.degradation import Degradation, Kernels, PairPool, degradation_seed, own_draws
+from dukd_basicsr.distillation.views import View
 from dukd_basicsr.models.dukd_model import DUKDModel
 from dukd_basicsr.options.plan import progress
 from dukd_basicsr.upcycling import zoom_in
-from dukd_basicsr.views import View
 
 
 @MODEL_REGISTRY.register()

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dukd_basicsr.compat.overrides import force_yml as _force
+from dukd_basicsr.data.checks.files import check_files
 from dukd_basicsr.errors import UserError, did_you_mean
-from dukd_basicsr.options.component_rules import check_networks
-from dukd_basicsr.options.distillation_rules import DUKD_KEYS, check_losses, check_patches
-from dukd_basicsr.options.files import check_files
-from dukd_basicsr.options.loader import read_section
-from dukd_basicsr.options.plan_rules import check_in_run, check_plan
-from dukd_basicsr.options.real_rules import MODEL as REAL_MODEL
-from dukd_basicsr.options.real_rules import check_real
-from dukd_basicsr.options.registered import components
+from dukd_basicsr.options.components import list_components
+from dukd_basicsr.options.overrides import force_yml as _force
 from dukd_basicsr.options.report import OptionsError, Report, show
-from dukd_basicsr.options.rules import (
+from dukd_basicsr.options.rules.components import check_networks
+from dukd_basicsr.options.rules.losses import DUKD_KEYS, check_losses, check_patches
+from dukd_basicsr.options.rules.plan import check_in_run, check_plan
+from dukd_basicsr.options.rules.real import MODEL as REAL_MODEL
+from dukd_basicsr.options.rules.real import check_real
+from dukd_basicsr.options.rules.runs import (
     STRICT_MODELS,
     check_datasets,
     check_names,
@@ -31,11 +30,12 @@ from dukd_basicsr.options.rules import (
     check_val,
     read_datasets,
 )
-from dukd_basicsr.options.schema import Options
-from dukd_basicsr.options.schema_real import RealOptions
-from dukd_basicsr.options.schema_taps import DUKD_LOSS
-from dukd_basicsr.options.schema_train import Consistency, DukdLoss, Schedule, ZoomIn, ZoomOut
-from dukd_basicsr.options.step_rules import check_step
+from dukd_basicsr.options.rules.steps import check_step
+from dukd_basicsr.options.schema.features import DUKD_LOSS
+from dukd_basicsr.options.schema.fields import read_section
+from dukd_basicsr.options.schema.file import Options
+from dukd_basicsr.options.schema.real import RealOptions
+from dukd_basicsr.options.schema.train import Consistency, DukdLoss, Schedule, ZoomIn, ZoomOut
 from dukd_basicsr.options.yaml_file import load
 
 __all__ = ['DUKDOptions', 'OptionsError', 'apply_overrides', 'check', 'check_files', 'dukd_options', 'load']
@@ -113,7 +113,7 @@ def check(opt: dict, path: Path, is_train: bool) -> list[str]:
         OptionsError: Everything that is wrong.
     """
     model = opt.get('model_type')
-    other = isinstance(model, str) and model not in STRICT_MODELS and model in components('model')
+    other = isinstance(model, str) and model not in STRICT_MODELS and model in list_components('model')
     report = Report(path, strict=not other, moved=_MOVED)
     options = read_section(RealOptions if model == REAL_MODEL else Options, opt, '', report)
     _check_model(model, report)
@@ -156,9 +156,9 @@ def dukd_options(dukd_opt: Mapping[str, Any]) -> DUKDOptions:
 
 
 def _check_model(model: Any, report: Report) -> None:  # noqa: ANN401
-    if isinstance(model, str) and model not in components('model'):
+    if isinstance(model, str) and model not in list_components('model'):
         ours = _MOVED_MODELS.get(model)
-        hint = f' Did you mean "{ours}"?' if ours else did_you_mean(model, components('model'))
+        hint = f' Did you mean "{ours}"?' if ours else did_you_mean(model, list_components('model'))
         report.error('model_type', f'{show(model)} is not registered.{hint}')
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.options.schema_train import Schedule
+from dukd_basicsr.options.schema.train import Schedule
 
 
 def progress(schedule: Schedule | None, iteration: int) -> float:

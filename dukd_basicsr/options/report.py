@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.plain_yaml import MOST_NESTED
+from dukd_basicsr.options.safe_yaml import MOST_NESTED
 
 _TEXT_NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+')
 LONGEST = 1000

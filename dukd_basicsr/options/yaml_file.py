@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from dukd_basicsr import plain_yaml
 from dukd_basicsr.errors import did_you_mean
+from dukd_basicsr.options import safe_yaml as plain_yaml
 from dukd_basicsr.options.report import OptionsError, show
 
 LARGEST = 2**20

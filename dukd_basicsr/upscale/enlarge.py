@@ -11,8 +11,8 @@ import torch
 from scipy.ndimage import distance_transform_edt  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
+from dukd_basicsr.networks.tiling import LEAST, overlap_of, super_resolve_tiled, tile_that_fits
 from dukd_basicsr.resize import imresize
-from dukd_basicsr.tiling import LEAST, overlap_of, super_resolve_tiled, tile_that_fits
 from dukd_basicsr.upscale.images import Picture
 
 Progress = Callable[[int, int], object]

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from dukd_basicsr.atomic import write_result
+from dukd_basicsr.data.atomic import write_result
 from dukd_basicsr.errors import RunError, UserError
-from dukd_basicsr.networks import physical_memory
-from dukd_basicsr.open_network import Opened, open_network
-from dukd_basicsr.pictures import CROP, Panel, comparison, most_different_crop
-from dukd_basicsr.tiling import is_exact
+from dukd_basicsr.evaluation.pictures import CROP, Panel, comparison, most_different_crop
+from dukd_basicsr.networks.build import physical_memory
+from dukd_basicsr.networks.open_network import Opened, open_network
+from dukd_basicsr.networks.tiling import is_exact
 from dukd_basicsr.upscale.encoding import encode, fit_for, to_8_bit
 from dukd_basicsr.upscale.enlarge import Enlarger
 from dukd_basicsr.upscale.files import Job, plan

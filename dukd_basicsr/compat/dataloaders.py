@@ -1,0 +1,92 @@
+"""The loaders of a run: every sample's place and augmentation a function of (seed, epoch, position)."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from dukd_basicsr.errors import UserError
+
+
+def create_train_val_dataloader(opt: dict[str, Any], logger: logging.Logger) -> tuple[Any, ...]:
+    """The loaders of a run, the training one over `sampling.ResumableSampler` and `SeededDataset`.
+
+    Defect: basicsr/train.py:29-67 with data_sampler.py:32 and data/__init__.py:99-101: see `sampling`.
+    Here: the same numbers in the log, the same tuple; a set that cannot fill a batch is an error, not a finished run.
+
+    Returns:
+        tuple: Training loader, its sampler, validation loaders, epochs, iterations.
+
+    Raises:
+        UserError: The training set does not fill one batch of all processes.
+    """
+    from basicsr.data import build_dataloader, build_dataset
+
+    train: Any = None
+    val_loaders = []
+    for phase, dataset_opt in opt['datasets'].items():
+        dataset = build_dataset(dataset_opt)
+        if phase == 'train':
+            train = _training_loader(opt, dataset_opt, dataset, logger)
+        elif phase.split('_')[0] == 'val':
+            loader = build_dataloader(dataset, dataset_opt, num_gpu=opt['num_gpu'], dist=opt['dist'],
+                                      sampler=None, seed=opt['manual_seed'])  # fmt: skip
+            logger.info('Number of val images/folders in %s: %s', dataset_opt['name'], len(dataset))
+            val_loaders.append(loader)
+        else:
+            raise UserError(f'datasets.{phase}: a training has train and val, val_1, ...; rename or remove it.')
+    loader, sampler, total_epochs, total_iters = train
+    return loader, sampler, val_loaders, total_epochs, total_iters
+
+
+def _training_loader(opt: dict[str, Any], dataset_opt: dict[str, Any], dataset: Any, logger: logging.Logger) -> tuple:  # noqa: ANN401
+    from basicsr.data import build_dataloader
+
+    from dukd_basicsr.data.sampling import ResumableSampler, SeededDataset
+    from dukd_basicsr.training.signals import leave_signals_to_the_parent
+
+    ratio = dataset_opt.get('dataset_enlarge_ratio', 1)
+    sampler = ResumableSampler(dataset, opt['world_size'], opt['rank'], ratio, opt['manual_seed'])
+    if dataset_opt.get('num_worker_per_gpu') == 0 and dataset_opt.get('prefetch_mode') == 'cpu':
+        # Its thread would draw from the generators that a step has just seeded.
+        dataset_opt = {**dataset_opt, 'prefetch_mode': None}
+    loader = build_dataloader(SeededDataset(dataset), dataset_opt, num_gpu=opt['num_gpu'], dist=opt['dist'],
+                              sampler=sampler, seed=opt['manual_seed'])  # fmt: skip
+    loader.worker_init_fn = leave_signals_to_the_parent
+    if len(loader) == 0:
+        raise UserError(f'datasets.train: {len(dataset)} images times dataset_enlarge_ratio: {ratio} on '
+                        f'{opt["world_size"]} processes do not fill a batch of {loader.batch_size}; write a larger '
+                        'dataset_enlarge_ratio or a smaller batch_size_per_gpu.')  # fmt: skip
+    each_epoch = math.ceil(sampler.total / (dataset_opt['batch_size_per_gpu'] * opt['world_size']))
+    total_iters = int(opt['train']['total_iter'])
+    total_epochs = math.ceil(total_iters / each_epoch)
+    lines = [
+        'Training statistics:',
+        f'Number of train images: {len(dataset)}',
+        f'Dataset enlarge ratio: {ratio}',
+        f'Batch size per gpu: {dataset_opt["batch_size_per_gpu"]}',
+        f'World size (gpu number): {opt["world_size"]}',
+        f'Require iter number per epoch: {each_epoch}',
+        f'Total epochs: {total_epochs}; iters: {total_iters}.',
+    ]
+    logger.info('\n\t'.join(lines))
+    return loader, sampler, total_epochs, total_iters
+
+
+def batches(loader: Iterable, opt: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The batches of an epoch by the prefetcher that the options name.
+
+    Stock makes an iterator, and with it all workers, once more than it uses (basicsr/data/prefetch_dataloader.py:77).
+    """
+    from basicsr.data.prefetch_dataloader import CUDAPrefetcher
+
+    if opt['datasets']['train'].get('prefetch_mode') != 'cuda':
+        yield from loader
+        return
+    prefetcher = CUDAPrefetcher(loader, opt)
+    batch = prefetcher.next()
+    while batch is not None:
+        yield batch
+        batch = prefetcher.next()

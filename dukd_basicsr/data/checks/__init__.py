@@ -1,0 +1,1 @@
+"""Whether the files that an options file names are there and fit: folders, LMDBs, images."""

@@ -1,0 +1,110 @@
+"""LMDBs that are opened when they are first read: once in a process, and again in every process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import lmdb
+
+from dukd_basicsr.data.decoding import UnreadableImageError
+from dukd_basicsr.errors import RunError
+
+_MEND = 'remove this LMDB and run basicsr prepare again.'
+
+
+class _Process:
+    """The environments that one process has open; each is closed when its last reader is gone."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.environments: WeakValueDictionary[tuple[str, int], Any] = WeakValueDictionary()
+
+
+_processes: dict[int, _Process] = {}
+
+
+class LmdbReader:
+    """One LMDB for reading: any number of readers, also after a fork and in spawned processes, which get it pickled.
+
+    LMDB allows one environment a file and process, and none to be used in a forked child.
+
+    Args:
+        path (str | Path): Folder of data.mdb.
+        readonly (bool): As BasicSR opens it, like the next two.
+        lock (bool): Whether to lock against writers.
+        readahead (bool): Whether the system reads ahead.
+        kwargs: More for `lmdb.open`. Where several readers share an environment, those of the first one count.
+    """
+
+    def __init__(
+        self, path: str | Path, readonly: bool = True, lock: bool = False, readahead: bool = False, **kwargs: object
+    ) -> None:
+        self.path = str(path)
+        self._options: dict[str, Any] = {'readonly': readonly, 'lock': lock, 'readahead': readahead, **kwargs}
+        self._process = 0
+        self._environment: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), '_process': 0, '_environment': None}
+
+    def get(self, key: str) -> bytes:
+        """A copy of a value.
+
+        Raises:
+            UnreadableImageError: No such key.
+            RunError: The LMDB cannot be opened.
+        """
+        with self.value(key) as value:
+            return bytes(value)
+
+    @contextmanager
+    def value(self, key: str) -> Iterator[memoryview]:
+        """A value as it lies in the file, without a copy; gone after the block. Raises as `get` does."""
+        if self._process != os.getpid():
+            self._environment = _shared_environment(self.path, self._options)
+            self._process = os.getpid()
+        with self._environment.begin(buffers=True) as transaction:
+            value = transaction.get(key.encode('ascii', 'replace'))
+            if value is None:
+                raise UnreadableImageError(f'{self.path} has no key {key}, which its meta_info.txt names: {_MEND}')
+            yield value
+
+
+def _shared_environment(path: str, options: dict[str, Any]) -> Any:  # noqa: ANN401  lmdb has no types
+    here = _processes.get(os.getpid()) or _enter_process()
+    with here.lock:
+        try:
+            # With the inode: an LMDB that was made anew at its old place is another one.
+            key = os.path.realpath(path), (Path(path) / 'data.mdb').stat().st_ino
+            environment = here.environments.get(key)
+            if environment is None:
+                environment = lmdb.open(path, **options)
+                _check_length(path, environment)
+                here.environments[key] = environment
+        except (OSError, lmdb.Error) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise RunError(f'{path} cannot be opened as an LMDB ({why}): {_MEND}') from error
+    return environment
+
+
+def _enter_process() -> _Process:
+    """Start with nothing. What a fork has left counts as open in this process for py-lmdb, and must not be used."""
+    for parent in list(_processes.values()):
+        for environment in list(parent.environments.values()):
+            environment.close()
+    return _processes.setdefault(os.getpid(), _Process())
+
+
+def _check_length(path: str, environment: Any) -> None:  # noqa: ANN401
+    """Reading behind the end of a file that was cut off would end the process with SIGBUS."""
+    needed = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
+    size = (Path(path) / 'data.mdb').stat().st_size
+    if size < needed:
+        environment.close()
+        raise RunError(f'{path}/data.mdb is cut off: it has {size} bytes of {needed}; {_MEND}')

@@ -1,0 +1,1 @@
+"""`basicsr upcycle`: the teacher asked once for a whole training set."""

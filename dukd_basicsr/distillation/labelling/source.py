@@ -1,0 +1,60 @@
+"""The training LMDBs that a cache is made from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dukd_basicsr.data.decoding import decode
+from dukd_basicsr.data.lmdb import LmdbReader
+from dukd_basicsr.distillation.labelling.labeller import Pair
+from dukd_basicsr.errors import UserError
+
+_LINE = re.compile(r'([^.\s]+)\.\S+ \((\d+),\s*(\d+)')
+
+
+class Source:
+    """A pair of LMDBs as BasicSR reads them, that `options.check_files` has passed.
+
+    Args:
+        gt (Path): HR sub-images.
+        lq (Path): LR sub-images.
+        scale (int): HR size over LR size.
+    """
+
+    def __init__(self, gt: Path, lq: Path, scale: int) -> None:
+        self.scale = scale
+        self.shapes = {
+            match[1]: (int(match[2]), int(match[3]))
+            for line in (lq / 'meta_info.txt').read_text(encoding='utf-8').splitlines()
+            if (match := _LINE.match(line))
+        }
+        """Height and width of every LR sub-image by key, in the order of the file."""
+        self._gt, self._lq = LmdbReader(gt), LmdbReader(lq)
+
+    def chunks(self, most: int) -> Iterator[list[str]]:
+        """All keys in lists of at most `most` whose sub-images have one size."""
+        by_size: dict[tuple[int, int], list[str]] = {}
+        for key, shape in self.shapes.items():
+            by_size.setdefault(shape, []).append(key)
+        for alike in by_size.values():
+            yield from (alike[n : n + most] for n in range(0, len(alike), most))
+
+    def pairs(self, keys: Sequence[str]) -> list[Pair]:
+        """Decode sub-images.
+
+        Raises:
+            UserError: One has not the size that meta_info.txt says.
+        UnreadableImageError: One is missing or cannot be decoded.
+        """
+        return [Pair(key, self._image(self._lq, key, 1), self._image(self._gt, key, self.scale)) for key in keys]
+
+    def _image(self, reader: LmdbReader, key: str, scale: int) -> np.ndarray:
+        image = decode(reader.get(key), f'the value of {key} in {reader.path}')
+        if image.shape[:2] != tuple(scale * side for side in self.shapes[key]):
+            raise UserError(f'{key} of {reader.path} is not the size that meta_info.txt says: remove the LMDB and run '
+                            'basicsr prepare again.')  # fmt: skip
+        return np.ascontiguousarray(image[..., ::-1])

@@ -1,0 +1,1 @@
+"""`basicsr benchmark`: one table of many networks under one protocol."""

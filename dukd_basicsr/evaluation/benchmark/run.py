@@ -1,0 +1,166 @@
+"""`basicsr benchmark`: the networks of options files on their test sets, in one table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
+
+# isort: split
+import cv2
+import torch
+
+from dukd_basicsr import options
+from dukd_basicsr.evaluation.benchmark import report as table
+from dukd_basicsr.evaluation.benchmark import significance as comparison
+from dukd_basicsr.evaluation.benchmark.measure import ImageResult, Network, build_dataset, evaluate
+from dukd_basicsr.evaluation.benchmark.protocol import SECTIONS, Options, Protocol, common_protocol
+from dukd_basicsr.evaluation.benchmark.report import describe
+from dukd_basicsr.evaluation.benchmark.rows import load_networks
+from dukd_basicsr.evaluation.metrics import perceptual_metrics
+from dukd_basicsr.evaluation.pictures import CROP, Panel, most_different_crop
+from dukd_basicsr.evaluation.pictures import comparison as side_by_side
+from dukd_basicsr.networks.cost import count_macs, count_parameters, lr_size, peak_memory
+from dukd_basicsr.networks.tiling import WholeOrTiled
+
+
+def run(
+    option_files: Sequence[Path],
+    out: Path | None,
+    pictures: bool = False,
+    *,
+    weights: Sequence[Path] = (),
+    self_ensemble: bool = False,
+    pyiqa: Sequence[str] = (),
+    compare: tuple[str, str] | None = None,
+    tile: int | None = None,
+) -> dict[str, Any]:
+    """Measure bicubic enlargement, the student of every options file, their teachers, checkpoints; print the table.
+
+    Args:
+        option_files (Sequence[Path]): Train or test options of BasicSR. All name the same test sets and metrics.
+        out (Path | None): Folder for benchmark.md, .json, .csv and benchmark_images.csv; None writes nothing.
+        pictures (bool): A comparison picture an image too, in out/pictures/<set>/.
+        weights (Sequence[Path]): Checkpoints and exported files, a row each. Options files without trained weights
+            then give the protocol only.
+        self_ensemble (bool): Beside every network a row 'NAME+', see `SelfEnsemble`.
+        pyiqa (Sequence[str]): Metrics of pyiqa, e.g. 'lpips', beside those of the options files.
+        compare (tuple[str, str] | None): Names of two rows, for the significance of their difference.
+        tile (int | None): Images with a longer LR side are computed in tiles of this side, where that is exact.
+
+    Returns:
+        dict: The content of benchmark.json: 'protocol' and 'rows', see `table.Row`; 'comparison' if asked for.
+
+    Raises:
+        UserError: Options that cannot be read or are wrong, different protocols, missing or unfitting weights,
+            missing images, a network of another scale. Everything that can be known before is said before the first
+            image.
+    """
+    files = _load(option_files)
+    protocol = common_protocol(files)
+    _check_images(files)
+    device = choose_device(files.values())
+    if pyiqa:
+        protocol = protocol.with_metrics(perceptual_metrics(pyiqa, device))
+    networks = load_networks(files, device, weights, self_ensemble)
+    if compare is not None:
+        comparison.check_rows(compare, networks)
+    sets = {name: build_dataset(opt) for name, opt in protocol.sets.items()}
+
+    whole_or_tiled = WholeOrTiled(tile)
+
+    records: list[dict[str, Any]] = []
+    for name, dataset in sets.items():
+        for image in evaluate(networks, dataset, protocol.metrics, device, name, whole_or_tiled):
+            records += _records(name, image)
+            if pictures and out is not None:
+                _write_picture(image, protocol, out / 'pictures' / name)
+    rows = [_row(network, records, protocol, device) for network in networks]
+    description = describe(protocol, sets, records, networks, device)
+    content, note = table.to_json(description, rows), description['text']
+    if compare is not None:
+        content['comparison'] = {'rows': list(compare), 'results': comparison.compare(
+            records, compare, protocol.sets, protocol.metrics)}  # fmt: skip
+        note += f'\n\n{comparison.to_markdown(content["comparison"]["results"], compare)}'
+    if out is not None:
+        table.write(out, content, rows, records, note)
+    sys.stdout.write(f'\n{table.to_markdown(rows)}\n{note}\n')
+    return content
+
+
+def choose_device(opts: Iterable[Options]) -> torch.device:
+    """CUDA where there is one, unless every file says num_gpu: 0; one device for all, so that times compare."""
+    wanted = any(opt.get('num_gpu', 0) != 0 for opt in opts)
+    return torch.device('cuda' if wanted and torch.cuda.is_available() else 'cpu')
+
+
+def _load(option_files: Sequence[Path]) -> dict[Path, dict[str, Any]]:
+    """Every file once, in the given order, checked; warnings go to stderr."""
+    files = {}
+    for file in option_files:
+        files[file] = opt = options.load(file)
+        for warning in options.check(opt, file, is_train='train' in opt):
+            sys.stderr.write(f'basicsr benchmark: warning: {warning}\n')
+    return files
+
+
+def _check_images(files: Mapping[Path, Options]) -> None:
+    """Are the test images there? Those of the first file, since all name the same; its training data may be gone."""
+    opt = next(iter(files.values()))
+    tests = {name: section for name, section in opt['datasets'].items() if name.startswith(SECTIONS)}
+    options.check_files({**opt, 'datasets': tests, 'path': {}}, Path.cwd(), is_train=False)
+
+
+def _records(set_name: str, image: ImageResult) -> list[dict[str, Any]]:
+    """One line of benchmark_images.csv a network."""
+    return [
+        {'set': set_name, 'image': image.name, 'network': each.network.name, 'ms': 1000 * each.seconds,
+         'tiled': int(each.tiled), **each.scores}
+        for each in image.measurements
+    ]  # fmt: skip
+
+
+def _row(network: Network, records: Sequence[Mapping[str, Any]], protocol: Protocol, device: torch.device) -> table.Row:
+    """Means over images; the time is that of the first set, so that rows of several sets compare."""
+    own = [record for record in records if record['network'] == network.name]
+    by_set = {name: [record for record in own if record['set'] == name] for name in protocol.sets}
+    params, size = count_parameters(network.net), (*lr_size(protocol.scale), network.channels)
+    source = getattr(network.net, 'metadata', None)  # an exported file says what it was made from
+    return table.Row(
+        name=network.name,
+        kind=network.kind,
+        weights=network.weights,
+        params=source.params if source else params or None,
+        macs=source.macs if source else count_macs(network.net, *size) if params else None,
+        ms_per_image=_mean(record['ms'] for record in next(iter(by_set.values()))),
+        scores={
+            name: {metric: _mean(record[metric] for record in those) for metric in protocol.metrics}
+            for name, those in by_set.items()
+        },
+        self_ensemble=network.self_ensemble,
+        memory=peak_memory(network.net, *size, device) if params else None,
+    )
+
+
+def _mean(values: Iterable[float]) -> float:
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def _write_picture(image: ImageResult, protocol: Protocol, folder: Path) -> None:
+    """LR (bicubic) | students | teachers | GT, cropped where the students differ most."""
+    psnr = next((name for name, opt in protocol.metrics.items() if opt['type'] == 'calculate_psnr'), '')
+    panels = [Panel(_title(each.network), each.sr, each.scores.get(psnr)) for each in image.measurements]
+    students = [each.sr for each in image.measurements if each.network.kind == 'student']
+    compared = students if len(students) > 1 else [each.sr for each in image.measurements]
+    size = min(CROP, *image.gt.shape[:2])
+    picture = side_by_side([*panels, Panel('GT', image.gt)], most_different_crop(compared, size), size)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f'{image.name}.png').write_bytes(cv2.imencode('.png', picture)[1].tobytes())
+
+
+def _title(network: Network) -> str:
+    return 'LR (bicubic)' if network.kind == 'bicubic' else network.name

@@ -1,0 +1,76 @@
+"""LPIPS, NIQE and the other metrics of pyiqa, for who has it installed, as metrics of BasicSR."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from basicsr.utils import img2tensor
+from basicsr.utils.registry import METRIC_REGISTRY
+
+from dukd_basicsr.errors import RunError, UserError, did_you_mean
+from dukd_basicsr.networks.build import describe
+
+TYPE = 'calculate_pyiqa'
+
+
+def perceptual_metrics(names: Sequence[str], device: torch.device) -> dict[str, dict[str, Any]]:
+    """Entries for `val.metrics`, each metric loaded, so that what is missing is said before the first image.
+
+    Args:
+        names (Sequence[str]): As pyiqa calls them, e.g. 'lpips', 'niqe'.
+        device (torch.device): Where they are computed.
+
+    Returns:
+        dict: Name to the options of BasicSR's `calculate_metric`. They see whole images in RGB, as pyiqa wants them.
+
+    Raises:
+        UserError: pyiqa is not installed, has no such metric, or cannot load it (it downloads weights).
+    """
+    metrics = {name: {'type': TYPE, 'name': name, 'device': device.type} for name in names}
+    for name in metrics:
+        _metric(name, device.type)
+    return metrics
+
+
+@METRIC_REGISTRY.register()
+def calculate_pyiqa(img: np.ndarray, img2: np.ndarray, name: str, device: str) -> float:
+    """One metric of one image.
+
+    Args:
+        img (np.ndarray): (H, W, 3) uint8, BGR, what is measured.
+        img2 (np.ndarray): The ground truth; a metric without reference is not shown it.
+        name (str): As pyiqa calls it.
+        device (str): 'cuda' or 'cpu'.
+
+    Raises:
+        RunError: The metric cannot be computed of this image, e.g. since it is too small.
+    """
+    metric = _metric(name, device)
+    shown = [img, img2] if metric.metric_mode == 'FR' else [img]
+    try:
+        tensors = [img2tensor(each.astype(np.float32) / 255)[None].to(device) for each in shown]
+        with torch.no_grad():
+            return float(metric(*tensors))
+    except Exception as error:  # a metric of anyone's, which raises what it likes
+        raise RunError(f'--pyiqa {name}: it cannot be computed of an image of {img.shape[1]}x{img.shape[0]} '
+                       f'({describe(error)}); leave it out.') from error  # fmt: skip
+
+
+@functools.lru_cache
+def _metric(name: str, device: str) -> Any:  # noqa: ANN401
+    try:
+        pyiqa = importlib.import_module('pyiqa')
+    except ImportError:
+        raise UserError(f'--pyiqa {name}: pyiqa is not installed; pip install pyiqa, or leave --pyiqa out.') from None
+    known = pyiqa.list_models()
+    if name not in known:
+        raise UserError(f'--pyiqa {name}: pyiqa has no such metric.{did_you_mean(name, known)}')
+    try:
+        return pyiqa.create_metric(name, device=torch.device(device))
+    except Exception as error:  # downloads, files, GPUs
+        raise UserError(f'--pyiqa {name}: pyiqa cannot load it ({describe(error)}).') from error

@@ -1,0 +1,75 @@
+"""The teacher's own metrics before the first iteration: a right number proves that the right teacher was loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+import torch
+from basicsr.data import build_dataset
+from basicsr.metrics import calculate_metric
+from basicsr.utils import get_root_logger, tensor2img
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from dukd_basicsr.evaluation.tensorboard import TeacherImages, is_wanted
+
+
+def log_teacher_metrics(teachers: Sequence[nn.Module], opt: Mapping[str, Any], device: torch.device) -> TeacherImages:
+    """Log the teachers' `val.metrics` on every validation set, as BasicSR logs the student's.
+
+    Each process takes every world_size-th image, so that no rank waits long for another. A run without validation
+    or without metrics logs nothing.
+
+    Args:
+        teachers (Sequence[nn.Module]): Each maps (1, C, H, W) to (1, C, s * H, s * W), values in [0, 1].
+        opt (Mapping): The run's BasicSR options.
+        device (torch.device): Where the teachers are.
+
+    Returns:
+        TeacherImages: What they made of this process's images, where TensorBoard will ask for it; else empty.
+    """
+    images = TeacherImages()
+    metrics = (opt.get('val') or {}).get('metrics') or {}
+    for phase, dataset_opt in opt.get('datasets', {}).items():
+        if not metrics or not phase.startswith('val'):
+            continue
+        name = dataset_opt['name']
+        keep = partial(images.keep, name) if is_wanted(opt) else None
+        table = _set_metrics(teachers, build_dataset(dataset_opt), opt, device, keep)
+        for number, values in enumerate(table, 1):
+            which = f'Teacher {number}' if len(teachers) > 1 else 'Teacher'
+            lines = [f'{which} on {name} (iteration 0)']
+            lines += [f'\t # {metric}: {value:.4f}' for metric, value in zip(metrics, values, strict=True)]
+            get_root_logger().info('\n'.join(lines))
+    return images
+
+
+def _set_metrics(
+    teachers: Sequence[nn.Module],
+    dataset: Dataset,
+    opt: Mapping[str, Any],
+    device: torch.device,
+    keep: Callable[[str, Sequence[Tensor]], object] | None,
+) -> list[list[float]]:
+    """Means over the images of all processes, a list for each teacher."""
+    count, metrics = len(dataset), opt['val']['metrics']  # type: ignore[arg-type]
+    sums = torch.zeros(len(teachers), len(metrics), dtype=torch.float64, device=device)
+    for index in range(opt.get('rank', 0), count, opt.get('world_size', 1)):
+        pair: dict[str, Any] = dataset[index]
+        lq = pair['lq'].unsqueeze(0).to(device)
+        outputs = [teacher(lq).cpu() for teacher in teachers]
+        sums += torch.tensor([_image_metrics(output, pair['gt'], metrics) for output in outputs], device=device)
+        if keep:
+            keep(pair['lq_path'], outputs)
+    if opt.get('dist'):
+        torch.distributed.all_reduce(sums)
+    return (sums / count).tolist()
+
+
+def _image_metrics(output: Tensor, gt: Tensor, metrics: Mapping[str, Any]) -> list[float]:
+    """The metrics of a teacher's 8-bit output, (1, C, H, W), for one validation image, (C, H, W)."""
+    images = {'img': tensor2img([output]), 'img2': tensor2img([gt.unsqueeze(0)])}
+    return [float(calculate_metric(images, deepcopy(metric))) for metric in metrics.values()]

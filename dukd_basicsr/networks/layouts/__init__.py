@@ -1,0 +1,64 @@
+"""Which network a checkpoint holds, read off the names and shapes of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from dukd_basicsr.errors import UserError
+from dukd_basicsr.networks.layouts import basicsr_names, edsr_pytorch, swinir
+from dukd_basicsr.networks.layouts.layout import Guess, Layout, fit
+
+__all__ = ['ARCHITECTURES', 'KNOWN', 'Layout', 'recognise', 'recognise_foreign']
+
+_FOREIGN = (edsr_pytorch.edsr, edsr_pytorch.rcan)
+_OWN = (
+    basicsr_names.edsr,
+    basicsr_names.rcan,
+    basicsr_names.msrresnet,
+    basicsr_names.rrdbnet,
+    basicsr_names.srvggnet,
+    swinir.swinir,
+)
+
+ARCHITECTURES = ('EDSR', 'RCAN', 'SwinIR', 'RRDBNet', 'SRVGGNetCompact', 'MSRResNet')
+"""The networks that `recognise` knows, by their BasicSR type."""
+KNOWN = (
+    f"BasicSR's {', '.join(ARCHITECTURES)} (SwinIR's official files too), EDSR of EDSR-PyTorch, RCAN of EDSR-PyTorch "
+    'and of its authors'
+)
+"""The layouts that `recognise` knows, for messages."""
+
+
+def recognise(weights: Mapping[str, Tensor]) -> Layout | None:
+    """The network that fits weights without a difference, or None.
+
+    Args:
+        weights (Mapping[str, Tensor]): One network's state dict; of BasicSR, EDSR-PyTorch, RCAN or SwinIR.
+
+    Returns:
+        Layout | None: Its `network` builds a network that loads its `weights` strictly: tried, not just inferred.
+
+    Raises:
+        UserError: A known layout whose MeanShift convolutions BasicSR's network cannot express; with the reason.
+    """
+    return recognise_foreign(weights) or _first(_OWN, weights)
+
+
+def recognise_foreign(weights: Mapping[str, Tensor]) -> Layout | None:
+    """`recognise`, only for layouts whose names are not BasicSR's; cheap where they are."""
+    return _first(_FOREIGN, weights)
+
+
+def _first(guesses: tuple[Guess, ...], weights: Mapping[str, Tensor]) -> Layout | None:
+    for guess in guesses:
+        try:
+            layout = guess(weights)
+            if layout is not None and (fitted := fit(layout)) is not None:
+                return fitted
+        except UserError:
+            raise
+        except Exception:  # noqa: S112  a file that shares some names with a layout fails anywhere: not that layout
+            continue
+    return None

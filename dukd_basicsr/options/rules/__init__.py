@@ -1,0 +1,1 @@
+"""What an options file must satisfy beyond the types of its keys."""

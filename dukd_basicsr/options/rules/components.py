@@ -1,0 +1,153 @@
+"""Networks, losses and metrics against what is registered under their names."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from dukd_basicsr.errors import did_you_mean
+from dukd_basicsr.options.components import REQUIRED, Component, list_components
+from dukd_basicsr.options.report import Report, join, report_text_number, show
+
+_SCALE = ('upscale', 'scale')
+_CHANNELS = ('num_in_ch', 'in_chans')
+_PAIRED = ('PairedImageDataset', 'UpcycledImageDataset', 'RealESRGANDataset')
+
+
+def check_component(
+    kind: str,
+    given: Mapping[str, Any],
+    key: str,
+    report: Report,
+    *,
+    supplied: Iterable[str] = (),
+    known: Iterable[str] = (),
+    arguments: bool = True,
+) -> Component | None:
+    """Check that `type` is registered and that the other keys are its arguments.
+
+    Args:
+        kind (str): 'arch', 'dataset', 'loss', 'metric' or 'model'.
+        given (Mapping): The section.
+        key (str): Its dotted key.
+        report (Report): Collects the errors.
+        supplied (Iterable[str]): Arguments that the program supplies.
+        known (Iterable[str]): Keys that are for the program.
+        arguments (bool): Check the arguments too.
+
+    Returns:
+        Component | None: What is registered, None where nothing is.
+    """
+    name = given.get('type')
+    if name is None:
+        report.error(join(key, 'type'), f'missing key: the {kind}.')
+        return None
+    component = list_components(kind).get(name) if isinstance(name, str) else None
+    if component is None:
+        hint = did_you_mean(str(name), list_components(kind))
+        own = '' if '?' in hint else ' One of your own is registered by --import FILE.py.'
+        report.error(join(key, 'type'), f'{show(name)} is not registered.{hint}{own}')
+    elif arguments:
+        _check_arguments(component, given, key, report, {*supplied}, {*known, 'type'})
+    return component
+
+
+def _check_arguments(
+    component: Component, given: Mapping[str, Any], key: str, report: Report, supplied: set[str], known: set[str]
+) -> None:
+    allowed = set(component.parameters) - supplied
+    misspelt = set()
+    for name, value in given.items():
+        if name in known:
+            continue
+        if name in allowed:
+            report_text_number(value, join(key, name), report)
+            continue
+        full = join(key, name)
+        close = difflib.get_close_matches(str(name), allowed | known, n=1)
+        # **kwargs swallow what they do not know, so that a misspelt argument silently changes the run.
+        if close or not component.takes_any:
+            misspelt |= {*close}
+            report.error(full, report.moved.get(full, f'unknown key.{did_you_mean(str(name), allowed | known)}'))
+    for name, default in component.parameters.items():
+        if default is REQUIRED and name not in {*given, *supplied, *misspelt}:
+            report.error(join(key, name), f'missing key: {given["type"]} needs this argument.')
+
+
+def check_networks(options: Mapping[str, Any], strict: bool, report: Report) -> None:
+    """Every `network_*`: registered, with known arguments; student and teacher for one scale and the same channels.
+
+    Args:
+        options (Mapping): The whole file.
+        strict (bool): Check scale and channels too: networks of other models may be of any kind.
+        report (Report): Collects the errors.
+    """
+    found = {}
+    for key, given in _networks(options):
+        component = check_component('arch', given, key, report)
+        if component is not None:
+            found[key] = (component, given)
+    if not strict:
+        return
+    for key, (component, given) in found.items():
+        _check_scale(key, component, given, options.get('scale'), report)
+    _check_channels(found, report)
+    if 'network_g' in found:
+        _check_images(*found['network_g'], options.get('datasets'), report)
+
+
+def _networks(options: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each `network_*` by its key; the members of a list as `network_t[0]`."""
+    for key, given in options.items():
+        if not str(key).startswith('network_'):
+            continue
+        if isinstance(given, Mapping):
+            yield key, given
+        elif isinstance(given, list):
+            yield from ((f'{key}[{place}]', one) for place, one in enumerate(given) if isinstance(one, Mapping))
+
+
+def network_argument(component: Component, given: Mapping[str, Any], names: Iterable[str]) -> tuple[str, Any] | None:
+    """The first of these arguments that the network has, and its value, given or by default."""
+    for name in names:
+        if name in component.parameters:
+            return name, given.get(name, component.parameters[name])
+    return None
+
+
+def _check_scale(key: str, component: Component, given: Mapping[str, Any], scale: Any, report: Report) -> None:  # noqa: ANN401
+    argument = network_argument(component, given, _SCALE)
+    if argument is None or not isinstance(scale, int):
+        return
+    name, value = argument
+    if isinstance(value, (int, float)) and value != scale:
+        how = '' if name in given else ' by default'
+        report.error(join(key, name), f'{value}{how}, but scale: {scale}; write {name}: {scale}.')
+
+
+def _check_channels(found: Mapping[str, tuple[Component, Mapping[str, Any]]], report: Report) -> None:
+    """Every teacher sees the student's images and answers in its channels."""
+    if 'network_g' not in found:
+        return
+    for key in (key for key in found if key.startswith('network_t')):
+        for names in (_CHANNELS, ('num_out_ch', *_CHANNELS)):
+            student, teacher = (network_argument(*found[which], names) for which in ('network_g', key))
+            if not (student and teacher and isinstance(student[1], int) and isinstance(teacher[1], int)):
+                continue
+            if student[1] != teacher[1]:
+                report.error(f'{key}.{teacher[0]}', f'{teacher[1]}, but network_g.{student[0]}: {student[1]}; '
+                             'teacher and student need the same channels.')  # fmt: skip
+
+
+def _check_images(component: Component, given: Mapping[str, Any], datasets: Any, report: Report) -> None:  # noqa: ANN401
+    """The student takes and gives what its data sets have: RGB, or luma with `color: y`."""
+    for name, dataset in datasets.items() if isinstance(datasets, Mapping) else ():
+        if not isinstance(dataset, Mapping) or dataset.get('type') not in _PAIRED:
+            continue
+        images = 1 if dataset.get('color') == 'y' else 3
+        for names in (_CHANNELS, ('num_out_ch', *_CHANNELS)):
+            argument = network_argument(component, given, names)
+            if argument and isinstance(argument[1], int) and argument[1] != images:
+                report.error(f'network_g.{argument[0]}', f'{argument[1]}, but the images of datasets.{name} have '
+                             f'{images}; write {argument[0]}: {images}.')  # fmt: skip

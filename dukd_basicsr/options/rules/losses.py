@@ -1,0 +1,177 @@
+"""Which losses and networks each model needs, and sizes that the upcycled inputs need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dukd_basicsr.options.components import list_components
+from dukd_basicsr.options.report import Report
+from dukd_basicsr.options.rules.components import check_component, network_argument
+from dukd_basicsr.options.rules.plan import check_plan
+from dukd_basicsr.options.rules.teacher import asks_teacher, is_cached
+from dukd_basicsr.options.schema.features import DUKD_LOSS, check_feature_losses
+from dukd_basicsr.options.schema.file import Options
+from dukd_basicsr.options.schema.train import DukdLoss
+
+_LOSSES = ('pixel_opt', 'kd_opt', 'dukd_opt', 'perceptual_opt')
+DUKD_MODELS = ('DUKDModel', 'DUKDRealModel')
+"""Those that read `train.dukd_opt`."""
+DUKD_KEYS = ('zoom_in', 'zoom_out', 'consistency', 'schedule', 'in_batch')
+"""Keys of `train.dukd_opt` that are not its criterion's."""
+
+
+def check_losses(o: Options, raw: Mapping[str, Any], report: Report) -> None:
+    """Every loss registered, with known arguments; those of the model there, others not."""
+    train = raw.get('train')
+    if o.train is None or not isinstance(train, Mapping):
+        return
+    for name in _LOSSES:
+        if isinstance(train.get(name), Mapping):
+            known = DUKD_KEYS if name == 'dukd_opt' else ()
+            check_component('loss', train[name], f'train.{name}', report, known=known)
+    _check_criterion(train.get('dukd_opt'), report)
+    check_feature_losses(train, report)
+    rules = dict.fromkeys(('SRModel', 'SwinIRModel'), _check_sr) | dict.fromkeys(DUKD_MODELS, _check_dukd)
+    rules['DistillModel'] = _check_distill
+    if o.model_type in rules:
+        rules[o.model_type](o, train, report)
+
+
+def _check_criterion(dukd: Any, report: Report) -> None:  # noqa: ANN401
+    """Of `type: DUKDLoss`, whose weights stand with the views."""
+    if not isinstance(dukd, Mapping) or dukd.get('type') != DUKD_LOSS:
+        return
+    if 'weights' in dukd:
+        report.error('train.dukd_opt.weights', 'weights stand with the views: write zoom_in: {weight: 1} and zoom_out: '
+                     '{weight_teacher: 1, weight_gt: 1}.')  # fmt: skip
+    if isinstance(dukd.get('criterion'), Mapping):
+        check_component('loss', dukd['criterion'], 'train.dukd_opt.criterion', report)
+    elif dukd.get('criterion') is not None:
+        report.error('train.dukd_opt.criterion', 'a criterion is a section; write e.g. {type: L1Loss}.')
+
+
+def _check_sr(o: Options, train: Mapping[str, Any], report: Report) -> None:
+    losses = {f'train.{name}': train.get(name) for name in ('kd_opt', 'feature_opt')}
+    for key, value in {'network_t': o.network_t, **losses}.items():
+        if value is not None:
+            report.error(key, f'{o.model_type} has no teacher; write model_type: DistillModel.')
+    if train.get('dukd_opt') is not None:
+        report.error('train.dukd_opt', f'{o.model_type} has no teacher; write model_type: DUKDModel.')
+    if not (train.get('pixel_opt') or train.get('perceptual_opt')):
+        report.error('train.pixel_opt', f'missing key: {o.model_type} needs this loss (or perceptual_opt).')
+
+
+def _check_distill(o: Options, train: Mapping[str, Any], report: Report) -> None:
+    _check_teacher(o, train, report)
+    if train.get('dukd_opt') is not None:
+        report.error('train.dukd_opt', 'DistillModel does not read it; write model_type: DUKDModel.')
+    elif not (train.get('kd_opt') or train.get('feature_opt')):
+        report.error('train.kd_opt', 'missing key: DistillModel needs this loss; without teacher: model_type: SRModel.')
+
+
+def _check_dukd(o: Options, train: Mapping[str, Any], report: Report) -> None:
+    _check_teacher(o, train, report)
+    if not train.get('dukd_opt'):
+        report.error(
+            'train.dukd_opt', f'missing key: {o.model_type} needs this loss; without it: model_type: DistillModel.'
+        )
+    elif o.train and o.train.dukd_opt:
+        _check_dukd_parts(o, o.train.dukd_opt, report)
+
+
+def _check_dukd_parts(o: Options, dukd: DukdLoss, report: Report) -> None:
+    """Parts that are on, and can be together."""
+    check_plan(dukd, report)
+    zoom_in, zoom_out = dukd.zoom_in, dukd.zoom_out
+    turned = dukd.consistency.views or () if dukd.consistency else ()
+    if not (zoom_in or zoom_out or 'lq' in turned):
+        report.error('train.dukd_opt.zoom_in', 'zoom_in and zoom_out are both ~, which leaves nothing; leave one out '
+                     'for its default, or write model_type: DistillModel.')  # fmt: skip
+    if zoom_out and zoom_out.gt is False and zoom_out.teacher is False:
+        report.error('train.dukd_opt.zoom_out', 'gt and teacher are both false, which leaves it no label; write '
+                     'zoom_out: ~ to switch it off.')  # fmt: skip
+    if zoom_in and zoom_in.crops == 'grid':
+        cells = o.scale**2 if o.scale else zoom_in.num
+        if is_cached({'datasets': o.datasets}):
+            report.error('train.dukd_opt.zoom_in.crops', 'a cache has crops from anywhere; write crops: random, or '
+                         'datasets.train.type: PairedImageDataset.')  # fmt: skip
+        elif zoom_in.num and cells and zoom_in.num > cells:
+            report.error('train.dukd_opt.zoom_in.num', f'an HR patch has {cells} cells of an LR patch, not '
+                         f'{zoom_in.num}; write {cells} or less, or crops: random.')  # fmt: skip
+    if 'lq' in turned and o.train and o.train.feature_opt:
+        report.error('train.dukd_opt.consistency.views', 'with lq the student sees the plain pair turned and the '
+                     'teacher does not, so train.feature_opt would compare other pixels; leave lq out.')  # fmt: skip
+
+
+def _check_teacher(o: Options, train: Mapping[str, Any], report: Report) -> None:
+    asked = asks_teacher({'datasets': o.datasets, 'train': train})
+    if o.network_t is None and asked:
+        report.error('network_t', f'missing key: {o.model_type} needs a teacher, e.g. {{type: EDSR, ...}}.')
+    if o.path and o.path.pretrain_network_t is None and asked:
+        report.error('path.pretrain_network_t', f"missing key: {o.model_type} needs the teacher's weights.")
+    check_teachers(o, report)
+    if train.get('perceptual_opt') is not None:
+        report.error('train.perceptual_opt', f'{o.model_type} does not read it; only SRModel does.')
+
+
+def check_patches(o: Options, gt_size: int | None, report: Report) -> None:
+    """Patches that shrink to whole pixels and fill windows; without a teacher, where nothing pads, whole windows.
+
+    Args:
+        o (Options): The typed options, of a training run.
+        gt_size (int | None): `datasets.train.gt_size`.
+        report (Report): Collects the errors.
+    """
+    if not gt_size or not o.scale or gt_size % o.scale:
+        return
+    lq = gt_size // o.scale
+    zoom_out = bool(o.model_type in DUKD_MODELS and o.train and o.train.dukd_opt and o.train.dukd_opt.zoom_out)
+    window = _window(o.network_g) if o.model_type in ('SRModel', 'SwinIRModel') else None
+    if zoom_out and lq % o.scale:
+        report.error('train.dukd_opt.zoom_out', f'an LR patch of {lq} (gt_size: {gt_size}) does not shrink by scale: '
+                     f'{o.scale}; {_sizes(o.scale**2)}, or zoom_out: ~.')  # fmt: skip
+    elif window and lq % window:
+        report.error('network_g.window_size', f'an LR patch of {lq} (gt_size: {gt_size}) is not a multiple of the '
+                     f'window {window}; {_sizes(o.scale * window)}.')  # fmt: skip
+    else:
+        _check_windows(o, lq, zoom_out, report)
+
+
+def _check_windows(o: Options, lq: int, zoom_out: bool, report: Report) -> None:
+    """Padding mirrors an input; a window of more than twice its side shows the same pixels again and again."""
+    scale = o.scale
+    least, key, what, instead = lq, 'datasets.train.gt_size', 'an LR patch', ''
+    if zoom_out:
+        least, key, what, instead = lq // scale, 'train.dukd_opt.zoom_out', 'a zoomed-out patch', ', or zoom_out: ~'
+    networks = o.network_t if isinstance(o.network_t, list) else [o.network_t]
+    for network, name in ((o.network_g, 'network_g'), *((network, 'network_t') for network in networks)):
+        window = _window(network)
+        if window and window > 2 * least:
+            factor = scale**2 if zoom_out else scale
+            size = -(-window // 2) * factor
+            report.error(key, f'{what} of {least} pixels cannot fill the window {window} of {name}, not even mirrored; '
+                         f'write gt_size: {size} or more{instead}.')  # fmt: skip
+
+
+def check_teachers(o: Options, report: Report) -> None:
+    """As many checkpoints as teachers."""
+    networks, paths = o.network_t, o.path.pretrain_network_t if o.path else None
+    several = [isinstance(value, list) for value in (networks, paths)]
+    if paths is None or not any(several):
+        return
+    counts = [len(value) if isinstance(value, list) else 1 for value in (networks, paths)]
+    if counts[0] != counts[1] or not all(several):
+        report.error('path.pretrain_network_t', f'{counts[1]} checkpoints for {counts[0]} networks of network_t; write '
+                     'two lists of the same length.')  # fmt: skip
+
+
+def _sizes(multiple: int) -> str:
+    return f'write gt_size: {multiple} or a multiple of it'
+
+
+def _window(network: Mapping[str, Any] | None) -> int | None:
+    name = network.get('type') if network else None
+    component = list_components('arch').get(name) if isinstance(name, str) else None
+    argument = network_argument(component, network or {}, ['window_size']) if component else None
+    return argument[1] if argument and isinstance(argument[1], int) and argument[1] > 0 else None

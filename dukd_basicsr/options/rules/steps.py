@@ -1,0 +1,44 @@
+"""How a step is computed: what the device, the batch and the model allow."""
+
+from __future__ import annotations
+
+from dukd_basicsr.options.report import Report
+from dukd_basicsr.options.rules.losses import DUKD_MODELS
+from dukd_basicsr.options.schema.file import Options
+from dukd_basicsr.options.schema.train import Train
+
+MODELS = ('DistillModel', *DUKD_MODELS)
+"""Models that read these keys; BasicSR's own would pass over them without a word."""
+_DEFAULTS = {'amp': None, 'tf32': None, 'channels_last': False, 'compile': False, 'accumulate': 1}
+
+
+def check_step(o: Options, batch_size: int | None, report: Report) -> None:
+    """Check `train.amp`, `tf32`, `channels_last`, `compile`, `accumulate` and `teacher_opt.precision`.
+
+    Args:
+        o (Options): The typed options, of a training run.
+        batch_size (int | None): `datasets.train.batch_size_per_gpu`.
+        report (Report): Collects the errors.
+    """
+    train = o.train
+    if train is None:
+        return
+    if o.model_type not in MODELS:
+        for name, default in _DEFAULTS.items():
+            if getattr(train, name) not in (default, None):
+                report.error(
+                    f'train.{name}', f'{o.model_type} does not read it; {", ".join(MODELS[:-1])} and {MODELS[-1]} do.'
+                )
+        return
+    _check_fp16(o.num_gpu, train, report)
+    if batch_size and train.accumulate and batch_size % train.accumulate:
+        fits = max(parts for parts in range(1, train.accumulate + 1) if batch_size % parts == 0)
+        report.error('train.accumulate', f'{train.accumulate} does not divide batch_size_per_gpu: {batch_size}; write '
+                     f'e.g. {fits}.')  # fmt: skip
+
+
+def _check_fp16(num_gpu: object, train: Train, report: Report) -> None:
+    teacher = train.teacher_opt.precision if train.teacher_opt else None
+    for key, value in (('train.amp', train.amp), ('train.teacher_opt.precision', teacher)):
+        if value == 'fp16' and num_gpu == 0:
+            report.error(key, 'fp16 needs a GPU, but num_gpu: 0; write bf16 or leave it out.')

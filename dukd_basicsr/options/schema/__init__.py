@@ -1,0 +1,1 @@
+"""The keys of an options file with their types, defaults and documentation."""

@@ -1,0 +1,1 @@
+"""What is checked of machine, networks and disk before a run creates anything."""

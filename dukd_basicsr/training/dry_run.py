@@ -1,0 +1,310 @@
+"""`basicsr train --check`: one iteration of an options file on random images, and what the run will need."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
+
+# isort: split
+import torch
+from basicsr.models import build_model
+from basicsr.utils import get_root_logger
+from torch import Tensor, nn
+
+from dukd_basicsr.data.checks.files import located
+from dukd_basicsr.distillation import teacher
+from dukd_basicsr.errors import UserError
+from dukd_basicsr.losses import csd_loss
+from dukd_basicsr.models import distill_model
+from dukd_basicsr.networks import padding
+from dukd_basicsr.networks.build import build, describe, input_channels
+from dukd_basicsr.networks.cost import count_macs, count_parameters
+from dukd_basicsr.options import dukd_options
+from dukd_basicsr.options.plan import make_up
+from dukd_basicsr.options.rules.losses import DUKD_MODELS
+from dukd_basicsr.options.rules.runs import STRICT_MODELS
+from dukd_basicsr.options.rules.teacher import is_cached, needs_of
+
+try:
+    import resource
+except ImportError:  # Windows has no such thing
+    resource = None  # type: ignore[assignment]
+
+LARGEST_PATCH = 48
+"""Side of the largest LR patch that the iteration is run on; a larger real one is estimated from it."""
+FLOAT = 4
+"""Bytes of a number."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one network costs."""
+
+    network: str
+    parameters: int
+    macs: int
+    """Multiply-accumulates of one real LR patch, attention's matrix products included."""
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What the iteration has shown; bytes and seconds."""
+
+    model: str
+    device: str
+    patch: int
+    """Side of the LR patch of the iteration."""
+    student: Cost
+    teachers: list[Cost]
+    terms: dict[str, float]
+    seconds: float
+    batch_memory: int
+    """Estimate for one GPU with the real batch, without CUDA's own. The growth of resident memory with the batch of
+    the x4 EDSR, RCAN and SwinIR students on a CPU is met to 5 %."""
+    peak_memory: int | None
+    """Of this process so far: resident on a CPU, allocated on a GPU; None where the system does not tell."""
+
+
+def run(opt: Mapping[str, Any]) -> DryRun:
+    """Build the model of an options file, run one iteration with batch 1 on random images, and write the report.
+
+    Weights that are there are loaded, for those that are not random ones stand in. No file is written.
+
+    Args:
+        opt (Mapping): Options that `options.check` has passed; left unchanged.
+
+    Raises:
+        UserError: Another model, weights or networks that do not fit, a loss that is not a finite number.
+    """
+    if opt['model_type'] not in STRICT_MODELS:
+        raise UserError(f'--check can run {", ".join(STRICT_MODELS)}, not model_type: {opt["model_type"]}; leave '
+                        '--check out.')  # fmt: skip
+    result = measure(opt)
+    sys.stdout.write(_text(result, opt))
+    wrong = [f'{name} is {value}' for name, value in result.terms.items() if not math.isfinite(value)]
+    if wrong:
+        raise UserError(f'the first loss is no number: {", ".join(wrong)}; look at the weights and at img_range.')
+    return result
+
+
+def measure(opt: Mapping[str, Any]) -> DryRun:
+    """As `run`, without the report."""
+    build(opt['network_g'])  # BasicSR builds it again, without a word for arguments that it cannot take
+    try:
+        return _measured(opt)
+    except UserError:
+        raise
+    except Exception as error:  # networks and losses are anyone's and raise what they like
+        text = 'the first iteration fails; look at the arguments of network_g, network_t and of the losses'
+        raise UserError(f'{text} ({describe(error)}).') from error
+
+
+def _measured(opt: Mapping[str, Any]) -> DryRun:
+    real = opt['datasets']['train']['gt_size'] // opt['scale']
+    with _quiet(), _random_where_missing(), _any_cache():
+        model = build_model(_completed(opt))
+    patch = _patch(model.net_g, real, opt['scale'])
+    teachers = list(model.net_t.members) if hasattr(model, 'net_t') else []
+    channels = input_channels(opt['network_g'])
+    model.feed_data(_pair(channels, patch, opt['scale']) | _labels(opt, channels, patch))
+    with ExitStack() as stack:
+        saved = stack.enter_context(_saved_for_backward(model.net_g))
+        working = [stack.enter_context(_largest_call(net)) for net in (model.net_g, *teachers)]
+        started = time.perf_counter()
+        model.optimize_parameters(1)
+        terms = {name: float(value) for name, value in model.get_current_log().items()}
+        seconds = time.perf_counter() - started
+    at_once = opt['datasets']['train'].get('batch_size_per_gpu', 1) / opt['train'].get('accumulate', 1)
+    samples = at_once * (real / patch) ** 2 * _pixels_in_batch(opt)
+    moving = samples * max(saved[0] + working[0][0], *(call[0] for call in working[1:]), 0)
+    return DryRun(
+        model=opt['model_type'],
+        device=str(model.device),
+        patch=patch,
+        student=_cost(model.get_bare_model(model.net_g), real, channels),
+        teachers=[_cost(each.net, real, channels) for each in teachers],
+        terms=terms,
+        seconds=seconds,
+        batch_memory=round(_standing(model, teachers) + moving),
+        peak_memory=_peak_memory(model.device),
+    )
+
+
+def _completed(opt: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy as parse_options leaves it, for one process, without data sets and files that are not there."""
+    complete: dict[str, Any] = copy.deepcopy(dict(opt))
+    datasets = {'train': {'type': opt['datasets']['train'].get('type')}} if is_cached(opt) else {}
+    complete.update(is_train=True, dist=False, rank=0, world_size=1, datasets=datasets, val=None)
+    complete['num_gpu'] = min(1, torch.cuda.device_count()) if opt['num_gpu'] else 0
+    seed = opt.get('manual_seed')
+    complete['manual_seed'] = 0 if seed is None else seed
+    torch.manual_seed(complete['manual_seed'])
+    path = opt['path'].get('pretrain_network_g')
+    weights = None if path is None else located(Path(), path)
+    complete['path']['pretrain_network_g'] = str(weights) if weights and weights.is_file() else None
+    complete['path']['resume_state'] = None
+    complete['train'].update(accumulate=1, compile=False)  # one image, and hooks in its layers
+    if complete['train'].get('dukd_opt'):  # all that the run will do in its course, of this one image
+        complete['train']['dukd_opt'] = {**complete['train']['dukd_opt'], 'schedule': None, 'in_batch': None}
+    return complete
+
+
+def _pixels_in_batch(opt: Mapping[str, Any]) -> float:
+    """The pixels of a batch with `train.dukd_opt.in_batch` over those of all its views beside each other."""
+    dukd = dukd_options(opt['train']['dukd_opt']) if opt['model_type'] in DUKD_MODELS else None
+    if dukd is None or dukd.in_batch is None:
+        return 1.0
+    samples, parts = opt['datasets']['train']['batch_size_per_gpu'], opt['train'].get('accumulate', 1)
+    pixels = {'lq': 1, 'zoom_in': 1, 'zoom_out': 1 / opt['scale'] ** 2}
+    counts = make_up(samples, dukd.in_batch, dukd.parts, parts)
+    return sum(pixels[name] * count for name, count in counts.items()) / samples / sum(pixels[name] for name in counts)
+
+
+def _patch(net: nn.Module, real: int, scale: int) -> int:
+    """The real patch, or the largest of at most LARGEST_PATCH that fits windows and zoom-out."""
+    if real <= LARGEST_PATCH:
+        return real
+    multiple = math.lcm(padding.size_requirement(net).multiple, scale)
+    return min(real, max(multiple, LARGEST_PATCH // multiple * multiple))
+
+
+def _pair(channels: int, patch: int, scale: int) -> dict[str, Tensor]:
+    return {'lq': torch.rand(1, channels, patch, patch), 'gt': torch.rand(1, channels, patch * scale, patch * scale)}
+
+
+def _labels(opt: Mapping[str, Any], channels: int, patch: int) -> dict[str, Tensor]:
+    """What an UpcycledImageDataset would bring beside the pair; nothing for other data."""
+    if not is_cached(opt):
+        return {}
+    needs, s = needs_of(opt), opt['scale']
+    sides = {'lq': (patch, ()), 'zoom_in': (patch, (needs.num,)), 'zoom_out': (patch // s, ())}
+    brought = {}
+    for part in needs.parts:
+        side, crops = sides[part]
+        brought[part] = torch.rand(1, *crops, channels, side, side)
+        brought[f'{part}_label'] = torch.rand(1, *crops, channels, s * side, s * side)
+    return brought
+
+
+@contextmanager
+def _any_cache() -> Iterator[None]:
+    """Labels are random too, so the cache may be of anything, or not there."""
+    stock = distill_model.cache_problem
+    distill_model.cache_problem = lambda *_: None
+    try:
+        yield
+    finally:
+        distill_model.cache_problem = stock
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """BasicSR logs whole networks while it builds them."""
+    logger = get_root_logger()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def _random_where_missing() -> Iterator[None]:
+    """Teachers whose weights are not there keep those they are built with, and so does the VGG of CSDLoss."""
+    stock, stock_vgg = teacher.load_network, csd_loss.load_vgg
+
+    def load(network_opt: Mapping[str, Any], path: str, *rest: Any, **named: Any) -> nn.Module:  # noqa: ANN401
+        weights = located(Path(), path)
+        if weights.is_file() or network_opt['type'] == 'Spandrel':
+            return stock(network_opt, str(weights), *rest, **named)
+        return build(network_opt, 'network_t')
+
+    def load_vgg(path: str) -> nn.Sequential:
+        weights = located(Path(), path)
+        return stock_vgg(str(weights)) if weights.is_file() else csd_loss.random_vgg()
+
+    teacher.load_network, csd_loss.load_vgg = load, load_vgg
+    try:
+        yield
+    finally:
+        teacher.load_network, csd_loss.load_vgg = stock, stock_vgg
+
+
+@contextmanager
+def _saved_for_backward(net: nn.Module) -> Iterator[list[int]]:
+    """The bytes that autograd keeps until the backward pass, weights aside; each storage once."""
+    total, seen = [0], {parameter.untyped_storage().data_ptr() for parameter in net.parameters()}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in seen:
+            seen.add(storage.data_ptr())
+            total[0] += storage.nbytes()
+        return tensor.detach()  # else an output that is saved would hold itself
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield total
+
+
+@contextmanager
+def _largest_call(net: nn.Module) -> Iterator[list[int]]:
+    """The bytes of the largest input and output that a layer has at once."""
+    largest = [0]
+
+    def look(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
+        tensors = [each for each in (*inputs, output) if isinstance(each, Tensor)]
+        largest[0] = max(largest[0], sum(each.nbytes for each in tensors))
+
+    handles = [layer.register_forward_hook(look) for layer in net.modules() if not list(layer.children())]
+    try:
+        yield largest
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _standing(model: Any, teachers: list[teacher.Teacher]) -> int:  # noqa: ANN401
+    """Bytes that stay: student, gradient, Adam's two averages and EMA; teachers."""
+    copies = 4 + hasattr(model, 'net_g_ema')
+    return FLOAT * (copies * count_parameters(model.net_g) + sum(count_parameters(each) for each in teachers))
+
+
+def _cost(net: nn.Module, side: int, channels: int) -> Cost:
+    return Cost(type(net).__name__, count_parameters(net), count_macs(net, side, side, channels))
+
+
+def _peak_memory(device: torch.device) -> int | None:
+    if device.type == 'cuda':
+        return torch.cuda.max_memory_allocated(device)
+    if resource is None:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == 'darwin' else peak * 1024  # bytes there, kibibytes elsewhere
+
+
+def _text(result: DryRun, opt: Mapping[str, Any]) -> str:
+    train = opt['datasets']['train']
+    real, batch = train['gt_size'] // opt['scale'], train.get('batch_size_per_gpu', 1)
+    lines = [f'{opt["name"]}: {result.model}, x{opt["scale"]}']
+    for role, cost in [('student', result.student), *(('teacher', cost) for cost in result.teachers)]:
+        lines.append(f'  {role}: {cost.network}, {cost.parameters / 1e6:.2f} M parameters, {cost.macs / 1e9:.1f} G '
+                     f'multiply-accumulates for an LR patch of {real}x{real}')  # fmt: skip
+    lines += [
+        f'  one iteration on {result.device}, batch 1, LR patch {result.patch}x{result.patch}: {result.seconds:.1f} s',
+        '  ' + '  '.join(f'{name}: {value:.4e}' for name, value in result.terms.items()),
+        f'  memory of a GPU with batch {batch}: about {result.batch_memory / 2**30:.1f} GiB',
+    ]
+    if result.peak_memory is not None:
+        lines.append(f'  peak memory of this check: {result.peak_memory / 2**30:.1f} GiB')
+    return '\n'.join(lines) + '\n'

@@ -1,0 +1,128 @@
+"""What can go wrong while a run is under way, as one sentence with the way out."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import logging
+import re
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from dukd_basicsr.errors import RunError, UserError
+
+_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+_SHARED_MEMORY = re.compile(r'unable to (write|allocate|open|resize).*(shared memory|/torch_)|bus error', re.IGNORECASE)
+_LOST_PEER = re.compile(r'connection (closed by peer|reset|was lost)|nccl|gloo|tcpstore|broken pipe', re.IGNORECASE)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_RESUME = 'go on with --auto_resume'
+
+
+@contextmanager
+def as_sentences(opt: Mapping[str, Any]) -> Iterator[None]:
+    """Turn exceptions of a run that its user can do something about into a RunError; let the others through.
+
+    Args:
+        opt (Mapping): The checked options of the run.
+
+    Raises:
+        RunError: Out of memory, on the device or for the loader's workers; the disk is full; another process of the run
+            has died.
+    """
+    before, logging.raiseExceptions = logging.raiseExceptions, False  # a full disk: a traceback for every log line
+    try:
+        yield
+    except UserError:
+        raise
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        _let_go(error)
+        raise RunError(out_of_memory(opt, str(error))) from None
+    except (RuntimeError, OSError) as error:
+        if _NO_MEMORY.search(str(error)):
+            _let_go(error)
+        sentence = _no_room(error) or _sentence(opt, str(error))
+        if sentence is None:
+            raise
+        raise RunError(sentence) from None
+    finally:
+        logging.raiseExceptions = before
+
+
+def _no_room(error: Exception) -> str | None:
+    """What is not a checkpoint and could not be written: an image of a validation, a log."""
+    stock = str(error) == 'Failed in writing images.'  # all that basicsr.utils.imwrite knows
+    if not stock and getattr(error, 'errno', None) not in _NO_ROOM:
+        return None
+    what = 'an image of the validation' if stock else getattr(error, 'filename', None) or 'a file'
+    reason = f' ({error.strerror})' if isinstance(error, OSError) and error.strerror else ''
+    return f'{what} cannot be written{reason}; what was saved before is intact: make room, then {_RESUME}.'
+
+
+def _let_go(error: BaseException) -> None:
+    """Free the model and the batch, which the frames of a traceback hold: the estimate needs memory too."""
+    traceback.clear_frames(error.__traceback__)
+    gc.collect()
+
+
+def _sentence(opt: Mapping[str, Any], text: str) -> str | None:
+    if _SHARED_MEMORY.search(text):
+        workers = opt['datasets']['train'].get('num_worker_per_gpu', 0)
+        return (f"the loader's {workers} workers have no shared memory left (/dev/shm); lower "
+                'datasets.train.num_worker_per_gpu or give the container more (docker run --shm-size 8g); '
+                f'{_RESUME}.')  # fmt: skip
+    if _NO_MEMORY.search(text):
+        return out_of_memory(opt, text)
+    if torch.distributed.is_available() and torch.distributed.is_initialized() and _LOST_PEER.search(text):
+        reason = re.sub(r'^\[\S+\] ', '', _first_line(text)).split('. ')[0]  # without gloo's own source line
+        return (f'another process of this run has died or is out of reach ({reason}); its own message says why, and '
+                f'what was saved is intact: {_RESUME}.')  # fmt: skip
+    return None
+
+
+def out_of_memory(opt: Mapping[str, Any], text: str) -> str:
+    """What the run needs against what there is, and the two options that help most.
+
+    Args:
+        opt (Mapping): The checked options of the run.
+        text (str): What torch said.
+    """
+    train = opt['datasets']['train']
+    batch, gt_size, scale = train.get('batch_size_per_gpu', 1), train['gt_size'], opt['scale']
+    there, needed = _device_memory(), _estimate(opt)
+    amounts = _first_line(text)
+    if needed:
+        amounts = f'the batch needs about {needed / 2**30:.1f} GiB and {there[0]} has {there[1] / 2**30:.1f}'
+    share = min(0.5, 0.8 * there[1] / needed) if needed else 0.5
+    smaller = max(1, int(batch * share))
+    unit = scale**2  # so that the LR patch can be zoomed out
+    side = max(unit, int(gt_size * share**0.5) // unit * unit)
+    batches = f'batch_size_per_gpu: {smaller} (now {batch}) or ' if smaller < batch else ''
+    return (f'out of memory: {amounts}; write datasets.train.{batches}gt_size: {side} (now {gt_size}), and '
+            f'{_RESUME}.')  # fmt: skip
+
+
+def _device_memory() -> tuple[str, int]:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name(), torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+    from dukd_basicsr.networks.build import physical_memory
+
+    return 'this machine', physical_memory()
+
+
+def _estimate(opt: Mapping[str, Any]) -> int | None:
+    """Bytes of the real batch by one iteration on a small image; None where that cannot be told either."""
+    from dukd_basicsr.training import dry_run
+
+    logging.getLogger('basicsr').setLevel(logging.ERROR)
+    try:
+        return dry_run.measure({**opt, 'num_gpu': 0}).batch_memory
+    except Exception:  # the machine is out of memory: whatever happens, the sentence is still to be said
+        return None
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0][:200] if text.strip() else 'no reason given'

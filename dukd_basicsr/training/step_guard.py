@@ -1,0 +1,142 @@
+"""A guard before every optimizer step: gradients are clipped, and a step without a finite loss is not made.
+
+Nothing waits for the device: the verdict stays there as the fused optimizer's `found_inf`, and the host reads a copy
+of it one step later on CUDA, when the next step's work has been queued.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim import Optimizer
+
+from dukd_basicsr.errors import RunError
+from dukd_basicsr.training.checkpoints import save
+
+
+@dataclass(frozen=True)
+class _Step:
+    iteration: int
+    batch: Mapping[str, Any]
+    terms: Mapping[str, Tensor]
+    bad: _Copy
+
+
+class _Copy:
+    """A number on its way to the host: reading it waits for what was queued before it, not for what came after."""
+
+    def __init__(self, value: Tensor) -> None:
+        self.value, self.arrived = value, None
+        if value.is_cuda:
+            self.value = torch.empty_like(value, device='cpu', pin_memory=True).copy_(value, non_blocking=True)
+            self.arrived = torch.cuda.current_stream(value.device).record_event()
+
+    def __bool__(self) -> bool:
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        return bool(self.value)
+
+
+class StepGuard:
+    """Skips steps whose loss or gradient is not finite, counts them, and ends the run after too many in a row.
+
+    Args:
+        limit (int): Steps in a row without a finite loss or gradient that end the run (`train.nonfinite_limit`).
+        max_norm (float | None): Larger gradients are scaled down to this norm (`train.grad_clip`).
+        log (Callable): Takes a warning.
+        rank (int | None): Of this process among those that train together; None where it trains alone, which a process
+            of several does too when it measures what a step needs.
+    """
+
+    def __init__(
+        self, limit: int, max_norm: float | None, log: Callable[[str], None], rank: int | None = None
+    ) -> None:  # fmt: skip
+        self.limit, self.max_norm, self.log, self.rank = limit, max_norm, log, rank
+        self.skipped = 0
+        self.in_a_row = 0
+        self.found: Tensor | None = None
+        self._blamed: Tensor | None = None
+        self._loss: Tensor | None = None
+        self._scale: Tensor | None = None
+        self._steps: deque[_Step] = deque()
+
+    def attach(self, optimizer: Optimizer) -> None:
+        """Look at every step of an optimizer that takes `found_inf`: torch's fused ones."""
+        optimizer.register_step_pre_hook(self._before_step)
+
+    def watch(self, loss: Tensor, scale: Tensor | None = None) -> None:
+        """Take note of the loss of the step to come: an L1 loss can be infinite while its gradient is not.
+
+        Args:
+            loss (Tensor): Of the whole step, unscaled.
+            scale (Tensor | None): What a GradScaler has multiplied it by for fp16's backward. Above 1, a gradient that
+                overflows is how the scaler finds its scale: the step is skipped, but not held against the run.
+        """
+        self._loss, self._scale = loss.detach(), scale
+
+    def _before_step(self, optimizer: Any, *_: object) -> None:  # noqa: ANN401  found_inf is no declared attribute
+        parameters = [p for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
+        norm = get_total_norm([p.grad for p in parameters])
+        verdict = self._verdict(norm)
+        if self.rank is not None:
+            torch.distributed.all_reduce(verdict, torch.distributed.ReduceOp.MAX)  # losses differ between ranks
+        found, blamed = verdict.unbind()
+        if self.max_norm is not None:
+            clip_grads_with_norm_(parameters, self.max_norm, norm)
+        optimizer.grad_scale, optimizer.found_inf = None, found
+        self.found = found if self.found is None else torch.maximum(self.found, found)
+        self._blamed = blamed if self._blamed is None else torch.maximum(self._blamed, blamed)
+        self._loss = self._scale = None
+
+    def _verdict(self, norm: Tensor) -> Tensor:
+        """(2,): whether the step is to be skipped, and whether that counts; 1 or 0 each."""
+        found = ~torch.isfinite(norm)
+        blamed = found if self._scale is None else found & (self._scale <= 1)
+        if self._loss is not None:
+            lost = ~torch.isfinite(self._loss)
+            found, blamed = found | lost, blamed | lost
+        return torch.stack([found, blamed]).to(torch.float32)
+
+    def after_step(self, iteration: int, batch: Mapping[str, Any], terms: Mapping[str, Any], folder: Path) -> None:
+        """Take note of a step, and read what became of it (on CUDA: of the one before).
+
+        Args:
+            iteration (int): The step.
+            batch (Mapping): What the loader gave it.
+            terms (Mapping): The loss terms by name.
+            folder (Path): Where the batch is saved if the run ends here.
+
+        Raises:
+            RunError: `limit` steps in a row were skipped; names the iteration, the terms and the saved batch.
+        """
+        if self.found is not None and self._blamed is not None:
+            tensors = {name: value for name, value in terms.items() if isinstance(value, Tensor)}
+            self._steps.append(_Step(iteration, batch, tensors, _Copy(self._blamed)))
+            lag = int(self.found.is_cuda)
+            self.found = self._blamed = None
+            while len(self._steps) > lag:
+                self._judge(self._steps.popleft(), folder)
+
+    def _judge(self, step: _Step, folder: Path) -> None:
+        if not step.bad:
+            self.in_a_row = 0
+            return
+        self.skipped += 1
+        self.in_a_row += 1
+        wrong = [name for name, value in step.terms.items() if not torch.isfinite(value).all()]
+        what = f'{", ".join(wrong)} not finite' if wrong else 'the gradient is not finite'
+        self.log(f'Iteration {step.iteration}: {what}; the step is skipped ({self.skipped} so far).')
+        if self.in_a_row >= self.limit:
+            path = folder / f'nonfinite_{step.iteration}{f"_rank{self.rank}" if self.rank else ""}.pth'
+            tensors = {name: value for name, value in step.batch.items() if isinstance(value, (Tensor, list, str))}
+            save({'iter': step.iteration, 'batch': tensors, 'terms': dict(step.terms)}, path)
+            raise RunError(f'{self.limit} steps in a row without a finite loss, the last at iteration '
+                           f'{step.iteration}: {what}; its batch is in {path}. Lower train.optim_g.lr, set '
+                           'train.grad_clip, or look at the images; then go on with --auto_resume.')  # fmt: skip

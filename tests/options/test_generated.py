@@ -1,0 +1,145 @@
+"""The generated family of options files: as the generator writes it, of the published sizes, one method."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import subprocess
+import sys
+
+import pytest
+
+from dukd_basicsr import options
+from dukd_basicsr.networks.cost import count_macs, count_parameters
+from dukd_basicsr.networks.weights import build_network
+from tests.toys import REPOSITORY
+
+FOLDER = REPOSITORY / 'options'
+NETWORKS = ('edsr', 'rcan', 'swinir')
+SCALES = (2, 3, 4)
+# (parameters in M, multiply-accumulates in G for an LR patch of 48x48) of teacher and student; the published table.
+# Its MACs contain attention's matrix products (Q K^T and A V): without them SwinIR's teacher would have 26.8 G at x2.
+PUBLISHED = {
+    ('edsr', 2): ((40.73, 93.9), (2.55, 5.9)),
+    ('edsr', 3): ((43.68, 100.7), (2.74, 6.3)),
+    ('edsr', 4): ((43.09, 115.8), (2.70, 7.3)),
+    ('rcan', 2): ((15.45, 35.3), (5.02, 11.5)),
+    ('rcan', 3): ((15.63, 35.7), (5.21, 11.9)),
+    ('rcan', 4): ((15.59, 36.7), (5.17, 12.9)),
+    ('swinir', 2): ((11.75, 28.7), (1.09, 2.8)),
+    ('swinir', 3): ((11.94, 29.2), (1.27, 3.3)),
+    ('swinir', 4): ((11.90, 30.1), (1.24, 4.2)),
+}
+# Two of the 36 numbers differ by one in the last digit: 15,444,643 parameters and 93,847,486,464 MACs are rounded
+# here to what they are.
+ROUNDED_OTHERWISE = {('rcan', 2, 'network_t'): (15.44, 35.3), ('edsr', 2, 'network_t'): (40.73, 93.8)}
+
+
+def generator():
+    spec = importlib.util.spec_from_file_location('generate', FOLDER / 'generate.py')
+    module = importlib.util.module_from_spec(spec)
+    sys.modules['generate'] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def load(name):
+    return options.load(FOLDER / name)
+
+
+def test_files_are_what_the_generator_writes():
+    for name, text in generator().family().items():
+        assert (FOLDER / name).read_bytes() == text.encode('ascii'), f'{name} differs: run python options/generate.py'
+
+
+def test_the_family_is_complete():
+    names = set(generator().family())
+    own = {f'train_{method}{arch}_x{scale}.yml' for method, arch, scale in
+           itertools.product(('', 'kd_', 'dukd_'), NETWORKS, SCALES)}  # fmt: skip
+    tests = {f'test_{arch}_x{scale}.yml' for arch, scale in itertools.product(NETWORKS, SCALES)}
+    pairs = ('edsr_to_rcan', 'swinir_to_rcan', 'swinir_to_edsr', 'rcan_to_edsr')
+    examples = {f'train_dukd_{pair}_x4.yml' for pair in pairs}
+    examples |= {'train_dukd_edsr_x4_from_x2.yml', 'train_dukd_edsr_x4_upcycled.yml'}
+    rivals = {f'train_{method}_edsr_x4.yml' for method in ('fitnet', 'at', 'fakd', 'fsp', 'wavelet', 'csd')}
+    assert names == own | tests | examples | rivals
+
+
+def test_check_names_what_differs_and_writes_nothing(tmp_path):
+    copied = tmp_path / 'generate.py'
+    copied.write_bytes((FOLDER / 'generate.py').read_bytes())
+    command = [sys.executable, str(copied)]
+    assert subprocess.run(command, check=True, capture_output=True).stdout.count(b' written') == 48
+    assert subprocess.run([*command, '--check'], check=True, capture_output=True).stdout == b''
+    changed = tmp_path / 'train_kd_rcan_x3.yml'
+    text = changed.read_bytes().replace(b'loss_weight: 1.0', b'loss_weight: 2.0')
+    changed.write_bytes(text)
+    done = subprocess.run([*command, '--check'], capture_output=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (1, [b'train_kd_rcan_x3.yml', b'differs'])
+    assert changed.read_bytes() == text
+
+
+@pytest.mark.parametrize(('arch', 'scale'), PUBLISHED, ids=lambda value: str(value))
+def test_sizes_are_the_published_ones(arch, scale):
+    opt = load(f'train_dukd_{arch}_x{scale}.yml')
+    for key, published in zip(('network_t', 'network_g'), PUBLISHED[arch, scale], strict=True):
+        net = build_network(opt[key])
+        measured = (round(count_parameters(net) / 1e6, 2), round(count_macs(net, 48, 48) / 1e9, 1))
+        assert measured == ROUNDED_OTHERWISE.get((arch, scale, key), published), key
+
+
+@pytest.mark.parametrize(('arch', 'scale'), PUBLISHED, ids=lambda value: str(value))
+def test_methods_differ_only_in_the_method(arch, scale):
+    alone, kd, dukd = (load(f'train_{method}{arch}_x{scale}.yml') for method in ('', 'kd_', 'dukd_'))
+    assert dukd['train'].pop('dukd_opt')
+    for opt in (alone, kd, dukd):
+        del opt['name'], opt['model_type']
+    assert kd == dukd
+    assert kd['train'].pop('kd_opt')
+    assert kd.pop('network_t')
+    for name in ('pretrain_network_t', 'param_key_t', 'strict_load_t'):
+        del kd['path'][name]
+    assert alone == kd
+    test = load(f'test_{arch}_x{scale}.yml')
+    assert test['network_g'] == alone['network_g']
+    assert test['val']['metrics'] == alone['val']['metrics']
+    assert list(test['datasets'].values()) == [value for name, value in alone['datasets'].items() if name != 'train']
+
+
+@pytest.mark.parametrize('method', ['fitnet', 'at', 'fakd', 'fsp', 'wavelet', 'csd'])
+def test_rivals_differ_from_logits_distillation_only_in_their_loss(method):
+    rival, kd = load(f'train_{method}_edsr_x4.yml'), load('train_kd_edsr_x4.yml')
+    assert list(rival['train'].pop('feature_opt')) == [method]
+    assert rival.pop('name') == kd.pop('name').replace('KD', method.upper())
+    if method in ('wavelet', 'csd'):  # losses between the outputs, in place of kd_opt
+        del kd['train']['kd_opt']
+    assert rival == kd
+
+
+def test_one_method_and_schedule_for_all():
+    first = load('train_dukd_edsr_x2.yml')
+    for file in sorted(FOLDER.glob('train_dukd_*_x[234]*.yml')):
+        if 'f24b4' in file.name or 'dukd_real' in file.name:  # written by hand
+            continue
+        opt = options.load(file)
+        assert opt['train'] == first['train'], file.name
+        train, scale = opt['datasets']['train'], opt['scale']
+        assert train['gt_size'] == 48 * scale
+        assert train['dataroot_lq'].endswith(f'_X{scale}_sub.lmdb')
+        for metric in opt['val']['metrics'].values():
+            assert metric['crop_border'] == scale
+
+
+def test_a_students_test_file_names_its_run():
+    for arch, scale in PUBLISHED:
+        name = load(f'train_dukd_{arch}_x{scale}.yml')['name']
+        path = load(f'test_{arch}_x{scale}.yml')['path']['pretrain_network_g']
+        assert path == f'experiments/{name}/models/net_g_250000.pth'
+    staged = load('train_dukd_edsr_x4_from_x2.yml')['path']
+    first = load('train_dukd_edsr_x2.yml')['name']
+    assert staged['pretrain_network_g'] == f'experiments/{first}/models/net_g_latest.pth'
+    assert staged['strict_load_g'] is False
+
+
+def test_names_of_runs_are_unique():
+    names = [options.load(file)['name'] for file in sorted(FOLDER.glob('*.yml'))]
+    assert len(names) == len(set(names))

@@ -1,0 +1,223 @@
+"""`basicsr train --check`: one real iteration of every shipped training file, and nothing left behind."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import re
+
+import pytest
+import torch
+from basicsr.utils import get_root_logger
+
+from dukd_basicsr import options
+from dukd_basicsr.cli import main
+from dukd_basicsr.distillation import teacher
+from dukd_basicsr.networks import build as networks
+from dukd_basicsr.networks.weights import build_network
+from dukd_basicsr.training import dry_run
+from tests.toys import REPOSITORY, STUDENT, TEACHER, save_weights
+
+FOLDER = REPOSITORY / 'options'
+SHIPPED = sorted(FOLDER.glob('train_*.yml'))
+TERMS = ['l_pix', 'l_kd', 'l_zoom_in', 'l_zoom_out_kd', 'l_zoom_out_pix']
+THIN = {
+    'EDSR': {'num_feat': 8, 'num_block': 2},
+    'RCAN': {'num_feat': 16, 'num_group': 1, 'num_block': 1},
+    'SwinIR': {'depths': [2], 'embed_dim': 12, 'num_heads': [2]},
+    'RRDBNet': {'num_feat': 8, 'num_block': 1, 'num_grow_ch': 4},
+    'SRVGGNetCompact': {'num_feat': 8, 'num_conv': 2},
+}
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def thinned(file):
+    """The options of a file with a few layers of each network and a patch of two or three windows."""
+    opt = options.load(file)
+    for key in ('network_g', 'network_t'):
+        if key in opt:
+            opt[key].update(THIN[opt[key]['type']])
+    opt['datasets']['train']['gt_size'] = opt['scale'] * (24 if opt['scale'] == 3 else 16)
+    opt['num_gpu'] = 0
+    return opt
+
+
+def numbers(output):
+    """Loss terms of the report."""
+    return {name: float(value) for name, value in re.findall(r'(l_\w+): (\S+)', output)}
+
+
+def test_all_that_a_run_will_do_in_its_course_is_tried_and_counted():
+    """Terms of a schedule that has not begun; and the memory of a batch that upcycling does not make larger."""
+    opt = thinned(FOLDER / 'train_dukd_edsr_x4.yml')
+    beside = dry_run.measure(opt)
+    opt['train']['dukd_opt'] |= {'in_batch': 0.5, 'zoom_out': None, 'schedule': {'start': 1000, 'end': 2000}}
+    found = dry_run.measure(opt)
+    opt['train']['dukd_opt'] |= {'in_batch': None}
+    apart = dry_run.measure(opt)
+    opt |= {'model_type': 'DistillModel'}
+    opt['train'] |= {'dukd_opt': None}
+    plain = dry_run.measure(opt)
+    assert list(found.terms) == list(beside.terms) == TERMS
+    assert found.terms['l_zoom_in'] > 0
+    assert found.batch_memory < apart.batch_memory < beside.batch_memory
+    assert found.batch_memory == pytest.approx(plain.batch_memory, rel=0.05)
+
+
+@pytest.mark.parametrize('arch', ['edsr', 'rcan', 'swinir'])
+def test_full_size(arch, tmp_path, capsys):
+    file = FOLDER / f'train_dukd_{arch}_x4.yml'
+    force = ['--force_yml', 'num_gpu=0', 'datasets:train:gt_size=64']
+    assert main(['train', '--check', '-opt', str(file), *force]) == 0
+    output, warnings = capsys.readouterr()
+    student, teacher = {'edsr': (2.70, 43.09), 'rcan': (5.17, 15.59), 'swinir': (1.24, 11.90)}[arch]
+    assert f'{student:.2f} M parameters' in output
+    assert f'{teacher:.2f} M parameters' in output
+    assert 'LR patch 16x16' in output
+    assert list(numbers(output)) == TERMS
+    assert all(0 < value < 10 for value in numbers(output).values())
+    assert 'peak memory of this check' in output
+    assert 'memory of a GPU with batch 16: about ' in output
+    assert warnings.count('warning: ') == 6  # the training set, four test sets, the teacher
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('file', SHIPPED, ids=lambda file: file.stem)
+def test_every_shipped_file(file, tmp_path):
+    opt = thinned(file)
+    before = copy.deepcopy(opt)
+    result = dry_run.measure(opt)
+    assert opt == before
+    wanted = {'SRModel': 1, 'SwinIRModel': 1, 'DistillModel': 2, 'DUKDModel': 5, 'DUKDRealModel': 5}[opt['model_type']]
+    features = [f'l_{name}' for name in opt['train'].get('feature_opt') or ()]
+    assert list(result.terms) == TERMS[:wanted] + features
+    off = set() if opt['train'].get('kd_opt') or wanted == 1 else {'l_kd'}
+    if opt['model_type'] == 'DUKDRealModel':
+        off.add('l_zoom_out_pix')  # a degraded image is no ground truth
+    assert {name for name, value in result.terms.items() if value == 0} == off
+    assert all(0 <= value < 10 for value in result.terms.values())
+    asked = 'network_t' in opt and opt['datasets']['train']['type'] != 'UpcycledImageDataset'
+    assert [cost.network for cost in result.teachers] == ([opt['network_t']['type']] if asked else [])
+    assert result.student.network == opt['network_g']['type']
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def small():
+    """DUKD of toys, whose weights may lie in the working folder."""
+    opt = thinned(FOLDER / 'train_dukd_edsr_x2.yml')
+    opt['network_g'], opt['network_t'] = STUDENT, TEACHER
+    opt['path']['pretrain_network_t'] = 'teacher.pth'
+    return opt
+
+
+def test_weights_that_are_there_are_loaded(small, capsys):
+    small['path']['pretrain_network_g'] = 'student.pth'
+    small['network_t'] = STUDENT
+    net = build_network(STUDENT)
+    for file in ('teacher.pth', 'student.pth'):
+        torch.save({'params': net.state_dict()}, file)
+    result = dry_run.run(small)
+    assert result.terms['l_kd'] == 0  # student and teacher are the same network
+    assert result.terms['l_pix'] > 0
+    small['network_t'] = TEACHER
+    with pytest.raises(dry_run.UserError, match=r'teacher\.pth does not fit EDSR'):
+        dry_run.run(small)
+
+
+def test_basicsr_and_the_teacher_are_left_as_they_were(small):
+    get_root_logger().setLevel(logging.INFO)
+    with pytest.raises(dry_run.UserError, match='there is no file teacher'):
+        dry_run.run({**small, 'network_t': {'type': 'Spandrel'}})  # its architecture is in the file that is not there
+    dry_run.run(small)
+    assert teacher.load_network is networks.load_network
+    assert get_root_logger().level == logging.INFO
+
+
+@pytest.mark.parametrize(
+    ('real', 'window', 'scale', 'patch'),
+    [(48, 1, 4, 48), (33, 8, 3, 33), (49, 1, 4, 48), (64, 8, 3, 48), (64, 7, 2, 42), (64, 7, 4, 28), (120, 16, 5, 80)],
+)
+def test_the_patch_is_real_or_fits_windows_and_zoom_out(real, window, scale, patch):
+    net = torch.nn.Identity()
+    net.window_size = window
+    assert dry_run._patch(net, real, scale) == patch
+
+
+def test_several_teachers(small):
+    small['network_t'] = [TEACHER, STUDENT]
+    small['path']['pretrain_network_t'] = ['teacher.pth', 'other.pth']
+    small['train']['teacher_opt'] = {'combine': 'average'}
+    result = dry_run.measure(small)
+    assert len(result.teachers) == 2
+    assert result.teachers[0].parameters > result.teachers[1].parameters
+
+
+def test_a_large_patch_is_run_small_and_counted_large(small):
+    small['datasets']['train']['gt_size'] = 128
+    result = dry_run.measure(small)
+    at_48 = dry_run.count_macs(build_network(STUDENT), 48, 48)
+    assert result.patch == 48
+    assert result.student.macs * 48**2 == at_48 * 64**2
+
+
+def test_memory_of_the_real_batch(small):
+    memory = []
+    for batch in (1, 3, 5):
+        small['datasets']['train']['batch_size_per_gpu'] = batch
+        memory.append(dry_run.measure(small).batch_memory)
+    assert memory[2] - memory[1] == pytest.approx(memory[1] - memory[0], abs=1)
+    assert memory[0] < memory[1]
+
+
+def test_memory_of_a_patch_larger_than_the_one_run(small):
+    growth = []
+    for side in (48, 64):
+        memory = []
+        for batch in (1, 2):
+            small['datasets']['train'] |= {'gt_size': 2 * side, 'batch_size_per_gpu': batch}
+            memory.append(dry_run.measure(small).batch_memory)
+        growth.append(memory[1] - memory[0])
+    assert growth[1] == pytest.approx(growth[0] * 64**2 / 48**2, abs=2)
+
+
+def test_activations_that_autograd_keeps_are_counted_once():
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(4, 3, 3, padding=1))
+    x = torch.rand(1, 3, 8, 8)
+    with dry_run._saved_for_backward(net) as saved, dry_run._largest_call(net) as largest:
+        net(x).sum().backward()
+    # The input, and the ReLU's output, which it and the second convolution keep; not the first convolution's output.
+    assert saved[0] == 4 * 64 * (3 + 4)
+    assert largest[0] == 4 * 64 * (4 + 4)
+
+
+def test_a_loss_that_is_no_number_is_refused(small, capsys):
+    net = save_weights('teacher.pth', TEACHER)
+    with torch.no_grad():
+        net.conv_last.weight.fill_(float('nan'))
+    torch.save({'params': net.state_dict()}, 'teacher.pth')
+    with pytest.raises(dry_run.UserError, match='the first loss is no number: l_kd is nan, l_zoom_in is nan'):
+        dry_run.run(small)
+    assert 'l_kd: nan' in capsys.readouterr().out
+
+
+def test_models_that_it_does_not_know_are_refused(small):
+    small['model_type'] = 'RealESRGANModel'
+    with pytest.raises(dry_run.UserError, match='not model_type: RealESRGANModel'):
+        dry_run.run(small)
+
+
+def test_mistakes_in_the_file_are_still_errors(capsys):
+    file = FOLDER / 'train_edsr_x4.yml'
+    assert main(['train', '--check', '-opt', str(file), '--force_yml', 'train:total_itr=5']) == 2
+    assert 'Did you mean "total_iter"?' in capsys.readouterr().err
+
+
+def test_without_check_missing_files_stay_errors(tmp_path, capsys):
+    assert main(['train', '-opt', str(FOLDER / 'train_edsr_x4.yml')]) == 2
+    assert 'warning' not in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

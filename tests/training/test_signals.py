@@ -1,0 +1,55 @@
+"""Signals: the first is remembered, the second obeyed, and everything is as before afterwards."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from dukd_basicsr.training.signals import StopSignal
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_is_remembered(number):
+    before = signal.getsignal(number)
+    with StopSignal() as stop:
+        assert not stop.agreed()
+        os.kill(os.getpid(), number)
+        assert stop.agreed()
+        assert stop.received == number.name
+    assert signal.getsignal(number) is before
+
+
+def test_the_second_signal_ends_at_once():
+    with StopSignal():
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_ends_long_work_that_is_repeated_later():
+    reached = []
+    with StopSignal() as stop:
+        with stop.raising():
+            os.kill(os.getpid(), signal.SIGTERM)
+            reached.append('inside')
+        reached.append('after')
+    assert reached == ['after']
+    with StopSignal() as stop:
+        with stop.raising(False):
+            os.kill(os.getpid(), signal.SIGTERM)
+            reached.append('inside')
+        assert stop.received == 'SIGTERM'
+    assert reached == ['after', 'inside']
+
+
+def test_another_thread_leaves_signals_alone():
+    def enter():
+        with StopSignal() as stop:
+            found.append((signal.getsignal(signal.SIGINT), stop.agreed()))
+
+    found, before = [], signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert found == [(before, False)]
