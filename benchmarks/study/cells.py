@@ -151,7 +151,7 @@ def _mistakes(cell: Cell, work: Path, files: bool) -> list[str]:
     return []
 
 
-def differences(there: Any, here: Any, path: str = '') -> Iterator[str]:  # noqa: ANN401
+def differences(there: Any, here: Any, path: str = '') -> Iterator[str]:
     """Dotted keys in which two options differ, e.g. 'train.total_iter: 2000 there, 4000 here'."""
     if isinstance(there, Mapping) and isinstance(here, Mapping):
         for key in dict.fromkeys([*there, *here]):

@@ -176,7 +176,7 @@ def _check_keys(file: Path, where: str, raw: Mapping[str, Any], known: set[str],
         raise UserError(f'{file}: {where}{key}: missing key; docs/study/protocol.yml has them all.')
 
 
-def _among(file: Path, where: str, value: Any, allowed: Sequence[Any] | Mapping[str, Any]) -> None:  # noqa: ANN401
+def _among(file: Path, where: str, value: Any, allowed: Sequence[Any] | Mapping[str, Any]) -> None:
     if value not in allowed:
         names = [name for name in allowed if name is not None]
         meant = did_you_mean(value, names) if isinstance(value, str) else ''
@@ -229,7 +229,7 @@ def _comparison(
     )
 
 
-def _filled(value: Any, vgg: str | None) -> Any:  # noqa: ANN401
+def _filled(value: Any, vgg: str | None) -> Any:
     """`{vgg}` replaced by the file of the command line."""
     if isinstance(value, Mapping):
         return {key: _filled(inner, vgg) for key, inner in value.items()}

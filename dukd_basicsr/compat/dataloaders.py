@@ -41,7 +41,7 @@ def create_train_val_dataloader(opt: dict[str, Any], logger: logging.Logger) -> 
     return loader, sampler, val_loaders, total_epochs, total_iters
 
 
-def _training_loader(opt: dict[str, Any], dataset_opt: dict[str, Any], dataset: Any, logger: logging.Logger) -> tuple:  # noqa: ANN401
+def _training_loader(opt: dict[str, Any], dataset_opt: dict[str, Any], dataset: Any, logger: logging.Logger) -> tuple:
     from basicsr.data import build_dataloader
 
     from dukd_basicsr.data.sampling import ResumableSampler, SeededDataset

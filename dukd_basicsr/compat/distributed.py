@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _COMMAND = 'torchrun --nproc_per_node=N -m dukd_basicsr train -opt FILE --launcher pytorch'
 
 
-def init_dist(launcher: str, backend: str = 'nccl', **kwargs: Any) -> None:  # noqa: ANN401
+def init_dist(launcher: str, backend: str = 'nccl', **kwargs: Any) -> None:
     """Join the process group: gloo where there is no CUDA device.
 
     Defect: basicsr/utils/dist_util.py:10-25 wants nccl, takes the device from the *global* rank modulo the number of

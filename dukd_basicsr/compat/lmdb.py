@@ -16,7 +16,7 @@ def lmdb_backend(
     readonly: bool = True,
     lock: bool = False,
     readahead: bool = False,
-    **kwargs: Any,  # noqa: ANN401
+    **kwargs: Any,
 ) -> None:
     """`LmdbBackend.__init__`: name the LMDBs; each is opened when it is first read.
 

@@ -80,7 +80,7 @@ def save_training_state(self: BaseModel, epoch: int, current_iter: int) -> None:
     save(state, Path(self.opt['path']['training_states'], f'{current_iter}.state'))
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _plain(value: Any) -> Any:
     """Numpy's numbers as Python's, which a safe loader takes."""
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items()}
@@ -138,7 +138,7 @@ def _lay_out_as_parameters(optimizer: Optimizer) -> None:
                 state[name] = torch.empty_like(parameter).copy_(value)
 
 
-def get_optimizer(self: BaseModel, optim_type: str, params: Any, lr: float, **kwargs: Any) -> Optimizer:  # noqa: ANN401
+def get_optimizer(self: BaseModel, optim_type: str, params: Any, lr: float, **kwargs: Any) -> Optimizer:
     """`BaseModel.get_optimizer`: torch's fused Adam under a guard.
 
     Defect: basicsr/models/base_model.py:103-109 makes plain Adam and steps on any gradient.

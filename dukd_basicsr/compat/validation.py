@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def nondist_validation(
-    self: SRModel, dataloader: DataLoader, current_iter: int | str, tb_logger: Any, save_img: bool  # noqa: ANN401
+    self: SRModel, dataloader: DataLoader, current_iter: int | str, tb_logger: Any, save_img: bool
 ) -> None:  # fmt: skip
     """`SRModel.nondist_validation`: measure the model on a validation set, log and save.
 
@@ -40,7 +40,7 @@ def nondist_validation(
 
 
 def dist_validation(
-    self: SRModel, dataloader: DataLoader, current_iter: int | str, tb_logger: Any, save_img: bool  # noqa: ANN401
+    self: SRModel, dataloader: DataLoader, current_iter: int | str, tb_logger: Any, save_img: bool
 ) -> None:  # fmt: skip
     """`SRModel.dist_validation`: every rank validates its share, and all know the result.
 

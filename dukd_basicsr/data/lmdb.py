@@ -76,7 +76,7 @@ class LmdbReader:
             yield value
 
 
-def _shared_environment(path: str, options: dict[str, Any]) -> Any:  # noqa: ANN401  lmdb has no types
+def _shared_environment(path: str, options: dict[str, Any]) -> Any:
     here = _processes.get(os.getpid()) or _enter_process()
     with here.lock:
         try:
@@ -101,7 +101,7 @@ def _enter_process() -> _Process:
     return _processes.setdefault(os.getpid(), _Process())
 
 
-def _check_length(path: str, environment: Any) -> None:  # noqa: ANN401
+def _check_length(path: str, environment: Any) -> None:
     """Reading behind the end of a file that was cut off would end the process with SIGBUS."""
     needed = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
     size = (Path(path) / 'data.mdb').stat().st_size

@@ -72,7 +72,7 @@ class SeededDataset(Dataset):
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, draw: Draw) -> Any:  # noqa: ANN401  whatever the dataset returns
+    def __getitem__(self, draw: Draw) -> Any:
         seed_global_generators(draw.seed)
         return self.dataset[draw.image]
 

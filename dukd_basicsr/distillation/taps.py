@@ -92,13 +92,13 @@ class Taps:
             self._left -= self._current.wanted
             self._passes.append(self._current)
 
-    def _keep(self, path: str, _: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
+    def _keep(self, path: str, _: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         current = self._current
         if current is not None and path not in current.maps:
             current.maps[path] = _as_map(output, current, f'{self.key}: "{path}"')
 
 
-def _as_map(output: Any, current: _Pass, what: str) -> Tensor:  # noqa: ANN401
+def _as_map(output: Any, current: _Pass, what: str) -> Tensor:
     """A copy of the wanted samples as (B, C, h, w), as precise as the network's input, whatever autocast did."""
     height, width = current.size
     if isinstance(output, Tensor) and output.ndim == 4:

@@ -140,7 +140,7 @@ def check_output(teacher: nn.Module, scale: int, channels: int) -> None:
         )
 
 
-def as_list(value: Any) -> list[Any]:  # noqa: ANN401
+def as_list(value: Any) -> list[Any]:
     """A list as it is, anything else as a list of one: one teacher is written without brackets."""
     return list(value) if isinstance(value, (list, tuple)) else [value]
 

@@ -62,7 +62,7 @@ def calculate_pyiqa(img: np.ndarray, img2: np.ndarray, name: str, device: str) -
 
 
 @functools.lru_cache
-def _metric(name: str, device: str) -> Any:  # noqa: ANN401
+def _metric(name: str, device: str) -> Any:
     try:
         pyiqa = importlib.import_module('pyiqa')
     except ImportError:

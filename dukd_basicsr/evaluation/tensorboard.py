@@ -119,7 +119,7 @@ class Board:
             return {}
         return {GAP: calculate_metric({'img': sr, 'img2': teacher}, self.psnr)}
 
-    def write(self, tb_logger: Any, scores: Sequence[Mapping[str, float]], iteration: int | str) -> None:  # noqa: ANN401
+    def write(self, tb_logger: Any, scores: Sequence[Mapping[str, float]], iteration: int | str) -> None:
         """Write what there is.
 
         Args:

@@ -58,7 +58,7 @@ class Share:
 
 
 def validate(
-    model: SRModel, dataloader: DataLoader, current_iter: int | str, tb_logger: Any, save_img: bool, share: Share  # noqa: ANN401
+    model: SRModel, dataloader: DataLoader, current_iter: int | str, tb_logger: Any, save_img: bool, share: Share
 ) -> None:  # fmt: skip
     """Measure a model on a validation set: `metric_results` and `best_metric_results` on every rank, the log on rank 0.
 

@@ -102,7 +102,7 @@ class _Allowance(TorchFunctionMode):
         self.limit = self.left = physical_memory() // MEMORY_SHARE
         self.tensors = 0
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in _FACTORIES and 'out' not in kwargs:
             self.left -= func(*args, **{**kwargs, 'device': 'meta', 'pin_memory': False}).nbytes
@@ -123,7 +123,7 @@ def physical_memory() -> int:
         return 2**36
 
 
-def _largest(value: Any) -> int:  # noqa: ANN401
+def _largest(value: Any) -> int:
     """The largest size of a whole number in an argument."""
     if isinstance(value, (list, tuple)):
         return max(map(_largest, value), default=0)

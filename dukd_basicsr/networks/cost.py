@@ -114,7 +114,7 @@ class _LivingBytes(TorchDispatchMode):
         super().__init__()
         self.now = self.peak = 0
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = {id(each.untyped_storage()) for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)}
         result = func(*args, **(kwargs or {}))
         for each in tree_leaves(result):
@@ -122,7 +122,7 @@ class _LivingBytes(TorchDispatchMode):
                 self._add(each.untyped_storage())
         return result
 
-    def _add(self, storage: Any) -> None:  # noqa: ANN401
+    def _add(self, storage: Any) -> None:
         size = storage.nbytes()
         self.now += size
         self.peak = max(self.peak, self.now)

@@ -149,11 +149,11 @@ def _type(opened: Opened) -> str:
     return str(name)
 
 
-def _session(graph: Any, out: Path, metadata: Metadata) -> ExportedNetwork:  # noqa: ANN401
+def _session(graph: Any, out: Path, metadata: Metadata) -> ExportedNetwork:
     return ExportedNetwork(open_session(_stamped(graph, metadata)), out, metadata)
 
 
-def _convert(graph: Any, request: Request, images: Sequence[Tensor]) -> tuple[Any, Sequence[Tensor]]:  # noqa: ANN401
+def _convert(graph: Any, request: Request, images: Sequence[Tensor]) -> tuple[Any, Sequence[Tensor]]:
     """The graph in fewer bits, and what to compare it on: 8 bits have no room for noise that no photograph has."""
     if request.calibrate is None:
         return to_fp16(graph), images
@@ -162,7 +162,7 @@ def _convert(graph: Any, request: Request, images: Sequence[Tensor]) -> tuple[An
     return to_int8(graph, read_calibration(paths, channels)), shown
 
 
-def _stamped(graph: Any, metadata: Metadata) -> bytes:  # noqa: ANN401
+def _stamped(graph: Any, metadata: Metadata) -> bytes:
     """The file's content: the graph with its metadata."""
     import onnx
 

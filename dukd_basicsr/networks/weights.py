@@ -141,7 +141,7 @@ def _differing_arguments(net: nn.Module, layout: Layout) -> list[str]:
     return found
 
 
-def _unpickled(path: Path) -> Any:  # noqa: ANN401
+def _unpickled(path: Path) -> Any:
     """What `torch.save` has written, as long as it is tensors and plain data."""
     try:
         return torch.load(path, map_location='cpu', weights_only=True)
@@ -163,7 +163,7 @@ def _safetensors(path: Path) -> StateDict:
         raise UserError(_damaged(path, error)) from None
 
 
-def _choose(content: Any, param_key: str | None, path: Path) -> tuple[str | None, StateDict]:  # noqa: ANN401
+def _choose(content: Any, param_key: str | None, path: Path) -> tuple[str | None, StateDict]:
     """The state dict that `param_key` means in the content of a file, and the key under which it was."""
     if not isinstance(content, dict) or not content:
         raise UserError(f'{path}: holds no network weights (a {type(content).__name__}).')
@@ -180,7 +180,7 @@ def _choose(content: Any, param_key: str | None, path: Path) -> tuple[str | None
     raise UserError(f'{path}: no network weights under param_key "{param_key}"; the file holds {names}.')
 
 
-def _is_state_dict(value: Any) -> bool:  # noqa: ANN401
+def _is_state_dict(value: Any) -> bool:
     return isinstance(value, dict) and bool(value) and all(isinstance(tensor, Tensor) for tensor in value.values())
 
 

@@ -155,14 +155,14 @@ def dukd_options(dukd_opt: Mapping[str, Any]) -> DUKDOptions:
     return DUKDOptions(section.zoom_in, section.zoom_out, section.consistency, section.schedule, section.in_batch, loss)
 
 
-def _check_model(model: Any, report: Report) -> None:  # noqa: ANN401
+def _check_model(model: Any, report: Report) -> None:
     if isinstance(model, str) and model not in list_components('model'):
         ours = _MOVED_MODELS.get(model)
         hint = f' Did you mean "{ours}"?' if ours else did_you_mean(model, list_components('model'))
         report.error('model_type', f'{show(model)} is not registered.{hint}')
 
 
-def _check_path_keys(paths: Any, report: Report) -> None:  # noqa: ANN401
+def _check_path_keys(paths: Any, report: Report) -> None:
     """BasicSR makes a folder of every other value (basicsr/utils/misc.py:45-49), for every model."""
     for name in paths if isinstance(paths, Mapping) else ():
         if not any(part in str(name) for part in _FOLDER_SAFE):

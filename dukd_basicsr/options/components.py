@@ -100,7 +100,7 @@ def _signature(args: ast.arguments, skip: int) -> Component:
     return Component(parameters, args.kwarg is not None)
 
 
-def _literal(node: ast.expr) -> Any:  # noqa: ANN401
+def _literal(node: ast.expr) -> Any:
     try:
         return ast.literal_eval(node)
     except ValueError:
@@ -115,7 +115,7 @@ def _from_process(kind: str) -> dict[str, Component]:
     return {name: _inspect(registered) for name, registered in registry if name not in known}
 
 
-def _inspect(registered: Any) -> Component:  # noqa: ANN401
+def _inspect(registered: Any) -> Component:
     try:
         parameters = inspect.signature(registered).parameters.values()
     except (TypeError, ValueError):

@@ -41,7 +41,7 @@ def force_yml(opt: MutableMapping[str, Any], entries: Iterable[str]) -> None:
         set_by_path(opt, keys.strip(), parsed)
 
 
-def set_by_path(opt: MutableMapping[str, Any], path: str, value: Any) -> None:  # noqa: ANN401
+def set_by_path(opt: MutableMapping[str, Any], path: str, value: Any) -> None:
     """Set `opt[a][b]` for the path 'a:b'; the last key may be new, its parents must exist.
 
     Raises:
@@ -59,7 +59,7 @@ def set_by_path(opt: MutableMapping[str, Any], path: str, value: Any) -> None:  
     node[last] = value
 
 
-def parse_value(text: str) -> Any:  # noqa: ANN401
+def parse_value(text: str) -> Any:
     """A value as BasicSR reads it: ~ or none, true, false, numbers (!!float too), lists, else the text itself.
 
     Raises:
@@ -79,7 +79,7 @@ def parse_value(text: str) -> Any:  # noqa: ANN401
     return _parse_collection(text) if text[:1] in ('[', '{') else text
 
 
-def _parse_collection(text: str) -> Any:  # noqa: ANN401
+def _parse_collection(text: str) -> Any:
     """Python's literals, as BasicSR's help shows them, else YAML's flow style, as the option file has them."""
     try:
         return ast.literal_eval(text)

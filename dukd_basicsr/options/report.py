@@ -78,7 +78,7 @@ def join(path: str, name: object) -> str:
     return f'{path}.{name}' if path else str(name)
 
 
-def show(value: Any) -> str:  # noqa: ANN401
+def show(value: Any) -> str:
     """A value as YAML spells it, shortened."""
     words = {None: '~', True: 'true', False: 'false'}
     if value is None or isinstance(value, bool):
@@ -87,7 +87,7 @@ def show(value: Any) -> str:  # noqa: ANN401
     return text if len(text) <= 60 else f'{text[:57]}...'
 
 
-def report_text_number(value: Any, path: str, report: Report) -> bool:  # noqa: ANN401
+def report_text_number(value: Any, path: str, report: Report) -> bool:
     """Whether the value is a number such as 1e-4, which YAML 1.1 takes for text; says so."""
     if not (isinstance(value, str) and _TEXT_NUMBER.fullmatch(value)):
         return False

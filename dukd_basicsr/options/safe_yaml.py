@@ -44,11 +44,11 @@ def check_size(text: str) -> None:
             raise _refusal(event, f'more than {MOST_VALUES} values')
 
 
-def _refusal(event: Any, problem: str) -> yaml.YAMLError:  # noqa: ANN401
+def _refusal(event: Any, problem: str) -> yaml.YAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
-def huge_number(value: Any, path: str = '') -> str | None:  # noqa: ANN401
+def huge_number(value: Any, path: str = '') -> str | None:
     """The dotted path of a whole number of more than 64 bits, which neither floats nor torch can hold; else None.
 
     Args:

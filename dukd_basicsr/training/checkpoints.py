@@ -123,7 +123,7 @@ def read(path: Path, models: Path) -> Generation:
     return Generation(path, state)
 
 
-def _is_state(content: Any) -> bool:  # noqa: ANN401
+def _is_state(content: Any) -> bool:
     """Whether it is what `save_training_state` writes, ours or stock's."""
     if not isinstance(content, dict) or not content.keys() >= STATE_KEYS:
         return False

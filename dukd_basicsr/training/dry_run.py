@@ -224,7 +224,7 @@ def _random_where_missing() -> Iterator[None]:
     """Teachers whose weights are not there keep those they are built with, and so does the VGG of CSDLoss."""
     stock, stock_vgg = teacher.load_network, csd_loss.load_vgg
 
-    def load(network_opt: Mapping[str, Any], path: str, *rest: Any, **named: Any) -> nn.Module:  # noqa: ANN401
+    def load(network_opt: Mapping[str, Any], path: str, *rest: Any, **named: Any) -> nn.Module:
         weights = located(Path(), path)
         if weights.is_file() or network_opt['type'] == 'Spandrel':
             return stock(network_opt, str(weights), *rest, **named)
@@ -262,7 +262,7 @@ def _largest_call(net: nn.Module) -> Iterator[list[int]]:
     """The bytes of the largest input and output that a layer has at once."""
     largest = [0]
 
-    def look(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
+    def look(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         tensors = [each for each in (*inputs, output) if isinstance(each, Tensor)]
         largest[0] = max(largest[0], sum(each.nbytes for each in tensors))
 
@@ -274,7 +274,7 @@ def _largest_call(net: nn.Module) -> Iterator[list[int]]:
             handle.remove()
 
 
-def _standing(model: Any, teachers: list[teacher.Teacher]) -> int:  # noqa: ANN401
+def _standing(model: Any, teachers: list[teacher.Teacher]) -> int:
     """Bytes that stay: student, gradient, Adam's two averages and EMA; teachers."""
     copies = 4 + hasattr(model, 'net_g_ema')
     return FLOAT * (copies * count_parameters(model.net_g) + sum(count_parameters(each) for each in teachers))

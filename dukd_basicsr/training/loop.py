@@ -28,7 +28,7 @@ class Run:
         logger (logging.Logger): BasicSR's.
     """
 
-    def __init__(self, opt: dict[str, Any], model: Any, loaders: tuple, tb_logger: Any, logger: logging.Logger) -> None:  # noqa: ANN401
+    def __init__(self, opt: dict[str, Any], model: Any, loaders: tuple, tb_logger: Any, logger: logging.Logger) -> None:
         self.opt, self.model, self.tb_logger, self.logger = opt, model, tb_logger, logger
         self.loader, self.sampler, self.val_loaders, _, self.total = loaders
         self.epoch = self.iteration = self.done = 0

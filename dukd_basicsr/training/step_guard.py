@@ -81,7 +81,7 @@ class StepGuard:
         """
         self._loss, self._scale = loss.detach(), scale
 
-    def _before_step(self, optimizer: Any, *_: object) -> None:  # noqa: ANN401  found_inf is no declared attribute
+    def _before_step(self, optimizer: Any, *_: object) -> None:
         parameters = [p for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
         norm = get_total_norm([p.grad for p in parameters])
         verdict = self._verdict(norm)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt  # type: ignore[import-untyped]
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 
 from dukd_basicsr.networks.tiling import LEAST, overlap_of, super_resolve_tiled, tile_that_fits

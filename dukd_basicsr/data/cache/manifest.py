@@ -77,7 +77,7 @@ def _digest(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _as_list(value: Any) -> list[Any]:  # noqa: ANN401
+def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, (list, tuple)) else [value]

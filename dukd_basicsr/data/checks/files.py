@@ -99,7 +99,7 @@ def _needs(dataset: Mapping[str, Any], opt: Mapping[str, Any]) -> dict[str, floa
     }
 
 
-def _how_to_prepare(dataroot: str, scale: Any) -> str:  # noqa: ANN401
+def _how_to_prepare(dataroot: str, scale: Any) -> str:
     """The command that makes a data root, by its place under datasets/."""
     parts = Path(dataroot).parts
     name = parts[parts.index('datasets') + 1] if 'datasets' in parts[:-1] else Path(dataroot).stem

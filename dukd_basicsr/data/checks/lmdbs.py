@@ -125,11 +125,11 @@ def lmdb_problem(folder: Path, sizes: Mapping[str, Size]) -> str | None:
     return f'the image {key} of {folder} {what} ({len(damaged)} of {len(sizes)} are damaged); {_MEND}.'
 
 
-def _needed(environment: Any) -> int:  # noqa: ANN401  lmdb has no types
+def _needed(environment: Any) -> int:
     return (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
 
 
-def _damaged(environment: Any, sizes: Mapping[str, Size]) -> dict[str, str]:  # noqa: ANN401
+def _damaged(environment: Any, sizes: Mapping[str, Size]) -> dict[str, str]:
     """What is wrong with each damaged image, by its key."""
     found = {}
     with environment.begin(buffers=True) as transaction:

@@ -68,7 +68,7 @@ def fit(layout: Layout) -> Layout | None:
     return replace(layout, parameters=sum(parameter.numel() for parameter in net.parameters()))
 
 
-def architecture(kind: str) -> Any:  # noqa: ANN401
+def architecture(kind: str) -> Any:
     """The registered class of a network; BasicSR's own may be registered as `<kind>_basicsr` (SRVGGNetCompact is).
 
     Raises:

@@ -89,7 +89,7 @@ def pad(lq: Tensor, requirement: SizeRequirement) -> Tensor:
     return lq
 
 
-def to_onnx(net: nn.Module, scale: int, channels: int) -> Any:  # noqa: ANN401
+def to_onnx(net: nn.Module, scale: int, channels: int) -> Any:
     """Trace a network.
 
     By the exporter that traces, not by the one of torch.export (`dynamo=True`): it takes 0.1 s where that takes 1 to 6

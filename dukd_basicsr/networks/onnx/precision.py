@@ -24,18 +24,18 @@ QUANTISED = ('Conv', 'Gemm', 'MatMul')
 """Where the time goes. Sums, normalisations and the mean image stay float32: they cost little and lose the most."""
 
 
-def to_fp16(model: Any) -> Any:  # noqa: ANN401
+def to_fp16(model: Any) -> Any:
     """Weights and arithmetic in float16; input and output stay float32, so that nothing around the network changes.
 
     Args:
         model (onnx.ModelProto): float32; left unchanged.
     """
-    from onnxruntime.transformers.float16 import convert_float_to_float16  # type: ignore[import-untyped]
+    from onnxruntime.transformers.float16 import convert_float_to_float16
 
     return convert_float_to_float16(copy.deepcopy(model), keep_io_types=True)
 
 
-def to_int8(model: Any, images: Iterable[np.ndarray]) -> Any:  # noqa: ANN401
+def to_int8(model: Any, images: Iterable[np.ndarray]) -> Any:
     """Convolutions and products with weights in 8 bits (QDQ): weights signed, a scale for each output channel;
     activations unsigned, with ranges from the smallest and largest values that `images` cause.
 
@@ -46,7 +46,7 @@ def to_int8(model: Any, images: Iterable[np.ndarray]) -> Any:  # noqa: ANN401
         images (Iterable[np.ndarray]): (1, C, H, W) float32 in [0, 1], as the network will see; at least one.
     """
     import onnx
-    from onnxruntime import quantization  # type: ignore[import-untyped]
+    from onnxruntime import quantization
 
     class Reader(quantization.CalibrationDataReader):
         """onnxruntime's way of iterating."""

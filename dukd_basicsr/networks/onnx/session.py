@@ -67,7 +67,7 @@ class ExportedNetwork(nn.Module):
         metadata (Metadata): What the file says of itself.
     """
 
-    def __init__(self, session: Any, file: Path, metadata: Metadata) -> None:  # noqa: ANN401
+    def __init__(self, session: Any, file: Path, metadata: Metadata) -> None:
         super().__init__()
         self.session = session
         self.file = file
@@ -122,7 +122,7 @@ def open_exported(path: Path) -> ExportedNetwork:
     return ExportedNetwork(session, path, metadata)
 
 
-def open_session(model: Path | bytes) -> Any:  # noqa: ANN401
+def open_session(model: Path | bytes) -> Any:
     """An onnxruntime session with torch's number of threads.
 
     Args:
@@ -133,7 +133,7 @@ def open_session(model: Path | bytes) -> Any:  # noqa: ANN401
     """
     name = model if isinstance(model, Path) else 'the exported graph'
     try:
-        import onnxruntime  # type: ignore[import-untyped]
+        import onnxruntime
     except ImportError:
         raise UserError(f'{name}: {MISSING_PACKAGES}') from None
     settings = onnxruntime.SessionOptions()

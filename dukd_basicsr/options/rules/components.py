@@ -116,7 +116,7 @@ def network_argument(component: Component, given: Mapping[str, Any], names: Iter
     return None
 
 
-def _check_scale(key: str, component: Component, given: Mapping[str, Any], scale: Any, report: Report) -> None:  # noqa: ANN401
+def _check_scale(key: str, component: Component, given: Mapping[str, Any], scale: Any, report: Report) -> None:
     argument = network_argument(component, given, _SCALE)
     if argument is None or not isinstance(scale, int):
         return
@@ -140,7 +140,7 @@ def _check_channels(found: Mapping[str, tuple[Component, Mapping[str, Any]]], re
                              'teacher and student need the same channels.')  # fmt: skip
 
 
-def _check_images(component: Component, given: Mapping[str, Any], datasets: Any, report: Report) -> None:  # noqa: ANN401
+def _check_images(component: Component, given: Mapping[str, Any], datasets: Any, report: Report) -> None:
     """The student takes and gives what its data sets have: RGB, or luma with `color: y`."""
     for name, dataset in datasets.items() if isinstance(datasets, Mapping) else ():
         if not isinstance(dataset, Mapping) or dataset.get('type') not in _PAIRED:

@@ -38,7 +38,7 @@ def check_losses(o: Options, raw: Mapping[str, Any], report: Report) -> None:
         rules[o.model_type](o, train, report)
 
 
-def _check_criterion(dukd: Any, report: Report) -> None:  # noqa: ANN401
+def _check_criterion(dukd: Any, report: Report) -> None:
     """Of `type: DUKDLoss`, whose weights stand with the views."""
     if not isinstance(dukd, Mapping) or dukd.get('type') != DUKD_LOSS:
         return

@@ -20,15 +20,15 @@ _NAMES: dict[Any, str] = {int: 'a whole number', float: 'a number', bool: 'true 
 def key(
     doc: str,
     *,
-    default: Any = dataclasses.MISSING,  # noqa: ANN401
-    factory: Any = dataclasses.MISSING,  # noqa: ANN401
+    default: Any = dataclasses.MISSING,
+    factory: Any = dataclasses.MISSING,
     least: float | None = None,
     most: float | None = None,
     above: float | None = None,
     below: float | None = None,
     whole: bool = False,
     instead: str = '',
-) -> Any:  # noqa: ANN401
+) -> Any:
     """A field of a section, with its documentation and limits.
 
     Args:
@@ -46,7 +46,7 @@ def key(
     return dataclasses.field(default=default, default_factory=factory, metadata={'doc': doc, **limits})
 
 
-def read_section(cls: type[Section], value: Any, path: str, report: Report) -> Section:  # noqa: ANN401
+def read_section(cls: type[Section], value: Any, path: str, report: Report) -> Section:
     """Read a mapping into a dataclass; what is wrong or missing is reported and None in the result.
 
     Args:
@@ -99,7 +99,7 @@ def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
-def _read(hint: Any, value: Any, path: str, limits: Mapping[str, Any], report: Report) -> Any:  # noqa: ANN401
+def _read(hint: Any, value: Any, path: str, limits: Mapping[str, Any], report: Report) -> Any:
     """One value of a declared type."""
     variants = _variants(hint)
     if value is None and type(None) in variants:
@@ -115,11 +115,11 @@ def _read(hint: Any, value: Any, path: str, limits: Mapping[str, Any], report: R
     return None
 
 
-def _variants(hint: Any) -> tuple[Any, ...]:  # noqa: ANN401
+def _variants(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
 
 
-def _choose(sections: list[Any], value: Any) -> Any:  # noqa: ANN401
+def _choose(sections: list[Any], value: Any) -> Any:
     """Of several sections the one whose `type` has this value; else the last."""
     given = value.get('type') if isinstance(value, Mapping) else None
     for section in sections:
@@ -129,7 +129,7 @@ def _choose(sections: list[Any], value: Any) -> Any:  # noqa: ANN401
     return sections[-1]
 
 
-def _fits(hint: Any, value: Any) -> bool:  # noqa: ANN401
+def _fits(hint: Any, value: Any) -> bool:
     """Whether the value has the declared type, apart from what is inside it."""
     origin = typing.get_origin(hint)
     if hint is Any:
@@ -145,7 +145,7 @@ def _fits(hint: Any, value: Any) -> bool:  # noqa: ANN401
     return isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool))
 
 
-def _read_fitting(hint: Any, value: Any, path: str, limits: Mapping[str, Any], report: Report) -> Any:  # noqa: ANN401
+def _read_fitting(hint: Any, value: Any, path: str, limits: Mapping[str, Any], report: Report) -> Any:
     """What is inside a value of the right type."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (list, tuple):
@@ -174,7 +174,7 @@ def _check_limits(value: float, path: str, limits: Mapping[str, Any], report: Re
         report.error(path, f'{value} is too large; it must be below {below}.')
 
 
-def _report_type(variants: tuple[Any, ...], value: Any, path: str, limits: Mapping[str, Any], report: Report) -> None:  # noqa: ANN401
+def _report_type(variants: tuple[Any, ...], value: Any, path: str, limits: Mapping[str, Any], report: Report) -> None:
     if limits.get('instead'):
         report.error(path, f'{show(value)} is not possible; {limits["instead"]}.')
     elif len(variants) == 1 and typing.get_origin(variants[0]) is Literal:
@@ -184,7 +184,7 @@ def _report_type(variants: tuple[Any, ...], value: Any, path: str, limits: Mappi
         report.error(path, f'{show(value)} is not {" or ".join(map(_describe, variants))}.')
 
 
-def _describe(hint: Any) -> str:  # noqa: ANN401
+def _describe(hint: Any) -> str:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is type(None):
         return '~'
