@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +11,12 @@ import torch
 from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn
 
-from dukd_basicsr.distillation.taps import Taps, default_pairs, widths
+from dukd_basicsr.distillation.continuation import Continuation
+from dukd_basicsr.distillation.taps import Taps, default_pairs, shapes
 from dukd_basicsr.distillation.teacher import PROBE_SIZE
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.losses import FeatureLoss
+from dukd_basicsr.losses import TappedLoss
+from dukd_basicsr.losses.feature_loss import GOING, NEEDS
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,11 @@ class FeatureTerms(nn.Module):
         teachers (Sequence[nn.Module]): Bare; only one can be tapped.
         channels (int): Of an input.
         seed (int): Draws the adapters, the same on all ranks.
+        precisions (Sequence[torch.dtype | None]): What student and teacher are computed in, see `precision.reduced`.
 
     Raises:
-        UserError: A module that does not exist or gives no map, unequal numbers of taps, several teachers or none.
+        UserError: A module that does not exist or gives no map, unequal numbers of taps, maps of unequal sizes where a
+            loss goes on from them, several teachers or none.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class FeatureTerms(nn.Module):
         teachers: Sequence[nn.Module],
         channels: int,
         seed: int,
+        precisions: Sequence[torch.dtype | None] = (None, None),
     ) -> None:
         super().__init__()
         self.losses = nn.ModuleDict()
@@ -54,31 +59,58 @@ class FeatureTerms(nn.Module):
         for name, given in feature_opt.items():
             loss = _build(given, f'train.feature_opt.{name}')
             self.losses[name] = loss
-            if isinstance(loss, FeatureLoss):
+            if isinstance(loss, TappedLoss):
                 key = f'train.feature_opt.{name}.taps'
                 self.pairs[name] = _pairs(given.get('taps'), student, _one(teachers, key), loss, key)
         self.taps: list[Taps] = []
+        self.continuations: dict[str, Continuation] = {}
         if self.pairs:
-            self._connect(student, teachers[0], channels, torch.Generator().manual_seed(seed))
+            networks = {'student': student, 'teacher': teachers[0]}
+            like = next(student.parameters())
+            probe = like.new_zeros(1, channels, PROBE_SIZE, PROBE_SIZE)
+            self._connect(networks, probe, torch.Generator().manual_seed(seed))
+            self._prepare_going_on(networks, probe, precisions)
 
     def __bool__(self) -> bool:
         return len(self.losses) > 0
 
-    def _connect(self, student: nn.Module, teacher: nn.Module, channels: int, generator: torch.Generator) -> None:
+    def _connect(self, networks: Mapping[str, nn.Module], probe: Tensor, generator: torch.Generator) -> None:
         """Hook both networks, ask each once, and build the adapters on the student's device."""
-        like = next(student.parameters())
-        probe = like.new_zeros(1, channels, PROBE_SIZE, PROBE_SIZE)
-        found = []
-        for role, net in (('student', student), ('teacher', teacher)):
+        found: dict[str, dict[str, torch.Size]] = {}
+        for role, net in networks.items():
             paths = [path for pairs in self.pairs.values() for path in getattr(pairs, role)]
             taps = Taps(net, paths, f'the taps of the {role} in train.feature_opt')
             self.taps.append(taps)
-            found.append(dict(zip(paths, widths(net, taps, paths, probe), strict=True)))
+            found[role] = dict(zip(paths, shapes(net, taps, paths, probe), strict=True))
         for name, pairs in self.pairs.items():
             loss = self.losses[name]
-            assert isinstance(loss, FeatureLoss)  # noqa: S101  for mypy
-            loss.connect([found[0][path] for path in pairs.student], [found[1][path] for path in pairs.teacher],
-                         generator)  # fmt: skip
+            assert isinstance(loss, TappedLoss)  # noqa: S101  for mypy
+            student = [found['student'][path] for path in pairs.student]
+            teacher = [found['teacher'][path] for path in pairs.teacher]
+            if set(loss.needs) & set(GOING):
+                _check_sizes(student, teacher, pairs, f'train.feature_opt.{name}.taps: {type(loss).__name__}')
+            loss.connect([shape[0] for shape in student], [shape[0] for shape in teacher], generator)
+
+    def _prepare_going_on(
+        self, networks: Mapping[str, nn.Module], probe: Tensor, precisions: Sequence[torch.dtype | None]
+    ) -> None:
+        """The networks that some loss lets go on from features."""
+        for (role, net), dtype in zip(networks.items(), precisions, strict=True):
+            paths = [path for name, pairs in self.pairs.items() for path in getattr(pairs, role)
+                     if f'{role}_from' in _needs(self.losses[name])]  # fmt: skip
+            if paths:
+                self.continuations[role] = Continuation(net, paths, probe, dtype)
+
+    def draw(self, step: int, process: int) -> None:
+        """The random choices of a step's losses, before it.
+
+        Args:
+            step (int): A seed, the same in all processes.
+            process (int): A seed of this process.
+        """
+        for loss in self.losses.values():
+            if isinstance(loss, TappedLoss):
+                loss.draw(step, process)
 
     @contextmanager
     def reading(self, samples: int) -> Iterator[None]:
@@ -88,24 +120,30 @@ class FeatureTerms(nn.Module):
                 stack.enter_context(taps.reading(samples))
             yield
 
-    def forward(self, lq: Tensor, output: Tensor, label: Tensor | None) -> dict[str, Tensor]:
+    def forward(self, lq: Tensor, output: Tensor, label: Tensor | None, gt: Tensor | None = None) -> dict[str, Tensor]:
         """The weighted terms, 'l_' and the name of each; inside `reading` only.
 
         Args:
             lq (Tensor): The plain view, (B, C, H, W).
             output (Tensor): The student's answer, (B, C, s * H, s * W), with its graph.
             label (Tensor | None): The teacher's; None only where there are no losses.
+            gt (Tensor | None): The ground truth, where there is one.
         """
+        there: dict[str, Any] = {'lq': lq, 'gt': gt, 'output': output, 'label': label}
         terms = {}
         for name, loss in self.losses.items():
+            inputs: Sequence[Any] = (output, label)
             if name in self.pairs:
-                sides = zip(self.taps, (self.pairs[name].student, self.pairs[name].teacher), strict=True)
-                features = [[taps.read(path, lq.shape[-2:]) for path in paths] for taps, paths in sides]
-                terms[f'l_{name}'] = loss(*features)
-            else:
-                further = (lq,) if getattr(loss, 'needs_lq', False) else ()
-                terms[f'l_{name}'] = loss(output, label, *further)
+                pairs = self.pairs[name]
+                sides = zip(self.taps, (pairs.student, pairs.teacher), strict=True)
+                inputs = [[taps.read(path, lq.shape[-2:]) for path in paths] for taps, paths in sides]
+                there |= {f'{role}_from': self._going(role, pairs, lq) for role in self.continuations}
+            terms[f'l_{name}'] = loss(*inputs, **{need: there[need] for need in _needs(loss)})
         return terms
+
+    def _going(self, role: str, pairs: _Pairs, lq: Tensor) -> Callable[[int, Tensor], Tensor]:
+        paths, go_on = getattr(pairs, role), self.continuations[role]
+        return lambda place, features: go_on(lq, paths[place], features)
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The parameters that are trained, by name: of adapters, not of a frozen network that a loss asks."""
@@ -157,10 +195,20 @@ def _build(given: Mapping[str, Any], key: str) -> nn.Module:
         raise UserError(f'{key}: {error}') from None
     except Exception as error:  # a class of anyone's, which raises what it likes
         raise UserError(f'{key}: {given["type"]} cannot be built from these arguments ({error}).') from error
-    if given.get('taps') and not isinstance(loss, FeatureLoss):
+    tapped = isinstance(loss, TappedLoss)
+    if given.get('taps') and not tapped:
         raise UserError(f'{key}.taps: {given["type"]} compares the outputs of both networks and reads no taps; leave '
                         'taps out.')  # fmt: skip
+    unknown = [need for need in _needs(loss) if need not in NEEDS or (need in GOING and not tapped)]
+    if unknown:
+        raise UserError(f'{key}: {given["type"]} needs "{unknown[0]}", which it cannot have; allowed in its `needs`: '
+                        f'{", ".join(NEEDS if tapped else NEEDS[:4])}.')  # fmt: skip
     return loss
+
+
+def _needs(loss: nn.Module) -> Sequence[str]:
+    """What a loss of anyone's says that it needs."""
+    return getattr(loss, 'needs', ())
 
 
 def _one(teachers: Sequence[nn.Module], key: str) -> nn.Module:
@@ -173,10 +221,14 @@ def _one(teachers: Sequence[nn.Module], key: str) -> nn.Module:
 
 
 def _pairs(
-    given: Mapping[str, Any] | None, student: nn.Module, teacher: nn.Module, loss: FeatureLoss, key: str
+    given: Mapping[str, Any] | None, student: nn.Module, teacher: nn.Module, loss: TappedLoss, key: str
 ) -> _Pairs:
     """The taps of an entry, or the default ones."""
-    pairs = _Pairs(given['student'], given['teacher']) if given else _Pairs(*default_pairs(student, teacher))
+    pairs = (
+        _Pairs(given['student'], given['teacher'])
+        if given
+        else _Pairs(*default_pairs(student, teacher, loss.default_taps))
+    )
     count = len(pairs.student)
     if count != len(pairs.teacher):
         raise UserError(f'{key}: {count} of the student, but {len(pairs.teacher)} of the teacher; write as many.')
@@ -185,3 +237,17 @@ def _pairs(
         raise UserError(f'{key}: {type(loss).__name__} needs {loss.least_taps} or more of each network, {count} are '
                         f'{found}; write taps: {{student: [...], teacher: [...]}} with names of modules.')  # fmt: skip
     return pairs
+
+
+def _check_sizes(student: Sequence[torch.Size], teacher: Sequence[torch.Size], pairs: _Pairs, what: str) -> None:
+    """A network goes on from features of the size that its own have.
+
+    Raises:
+        UserError: A pair of taps has maps of unequal sizes.
+    """
+    for ours, theirs, paths in zip(student, teacher, zip(pairs.student, pairs.teacher, strict=True), strict=True):
+        if ours[1:] != theirs[1:]:
+            sizes = [f'{size[1]}x{size[2]}' for size in (ours, theirs)]
+            raise UserError(f'{what} goes on from features, which needs maps of one size, but of an image of '
+                            f'{PROBE_SIZE}x{PROBE_SIZE} the student\'s "{paths[0]}" is {sizes[0]} and the teacher\'s '
+                            f'"{paths[1]}" {sizes[1]}; write other taps.')  # fmt: skip

@@ -16,7 +16,13 @@ from dukd_basicsr.errors import UserError, did_you_mean
 from dukd_basicsr.networks import padding
 
 DEFAULT_PAIRS = 3
-"""Taps of each network where the options name none, as FAKD has them."""
+"""Taps of each network where the options name none: as many as FAKD's published code compares.
+
+Their places differ. That code cuts a body of N blocks after floor(N / 3) and floor(2 N / 3) of them, `default_pairs`
+after ceil(N / 3) and ceil(2 N / 3): of EDSR's 32 blocks theirs are body.9 and body.20, ours body.10 and body.21; of
+RCAN's 10 groups theirs are body.2 and body.6, ours body.3 and body.6. Its third is the convolution after the body, to
+which it adds the input of the body in place before the comparison; ours is the last block.
+"""
 
 
 @dataclass
@@ -118,8 +124,8 @@ def _cropped(tap: Tensor, padded: Sequence[int], size: Sequence[int]) -> Tensor:
 
 
 @torch.no_grad()
-def widths(net: nn.Module, taps: Taps, paths: Sequence[str], probe: Tensor) -> list[int]:
-    """Channels of each tap, from asking the network once.
+def shapes(net: nn.Module, taps: Taps, paths: Sequence[str], probe: Tensor) -> list[torch.Size]:
+    """The shape (C, h, w) of each tap's map, from asking the network once.
 
     Args:
         net (nn.Module): Bare; in the mode it was afterwards.
@@ -131,7 +137,7 @@ def widths(net: nn.Module, taps: Taps, paths: Sequence[str], probe: Tensor) -> l
     net.eval()
     with taps.reading(1):
         padding.forward(net, probe, padding.size_requirement(net))
-        found = [taps.read(path, probe.shape[-2:]).shape[1] for path in paths]
+        found = [taps.read(path, probe.shape[-2:]).shape[1:] for path in paths]
     net.train(mode)
     return found
 

@@ -20,7 +20,7 @@ _EPS = 1e-7
 
 @LOSS_REGISTRY.register()
 class CSDLoss(nn.Module):
-    """Contrastive distillation (CSD, Wang et al., IJCAI 2021, arXiv 2105.11683, section 3.2).
+    """Contrastive distillation (CSD, Wang et al., IJCAI 2021, arXiv 2105.11683).
 
     L = sum_j lambda_j d(phi_j(O_s), phi_j(O_t)) / sum_{k=1..K} d(phi_j(O_s), phi_j(O_n^k)), the mean over samples, with
     d the mean absolute difference, phi_j VGG19's relu1_1 to relu5_1, the student's image O_s, the teacher's O_t and
@@ -39,7 +39,7 @@ class CSDLoss(nn.Module):
         UserError: The file is missing or not of a VGG19; not five weights.
     """
 
-    needs_lq = True
+    needs = ('lq',)
 
     mean: Tensor
     std: Tensor

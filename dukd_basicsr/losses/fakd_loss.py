@@ -17,7 +17,7 @@ from dukd_basicsr.losses.feature_loss import FeatureLoss
 
 @LOSS_REGISTRY.register()
 class FAKDLoss(FeatureLoss):
-    """Feature-affinity distillation (He et al., ICIP 2020, section 2.2).
+    """Feature-affinity distillation (FAKD, He et al., ICIP 2020).
 
     L = sum_l 1/|A_l| ||A_l^S - A_l^T||_1 over the taps l, with A the affinity of the features between
     'spatial': pixels, (B, HW, HW), the cosines of their channel vectors (the paper's best, and its authors' example);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 import torch
@@ -10,22 +10,34 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
+GOING = ('student_from', 'teacher_from')
+NEEDS = ('lq', 'gt', 'output', 'label', *GOING)
+"""What a loss may ask for, always of the plain view: the input `lq` (B, C, H, W); the ground truth `gt`, the student's
+`output` and the teacher's `label`, (B, C, s * H, s * W) each; and, for a `TappedLoss`, each network as a `Going`."""
+Going = Callable[[int, Tensor], Tensor]
+"""A network that goes on from given features: from the number of a tap, and features (B, C_l, H_l, W_l) of its width
+and size in place of what it answered there, to its image (B, C, s * H, s * W). Gradients reach the features, and the
+student's parameters."""
 
-class FeatureLoss(nn.Module):
-    """loss_weight * sum over the taps of `compare`; a method is a subclass that defines it, registered.
 
-    The teacher's features carry no gradient. Where its map has another size, it is resized to the student's; where it
-    has another width, a 1x1 convolution maps the student's channels to its, trained with the student and left out of
-    the student's checkpoint.
+class TappedLoss(nn.Module):
+    """A loss that reads taps of both networks, pair by pair: its adapters, its random choices, and what it needs.
+
+    `forward` takes the features of the student's taps, with their graph, those of the teacher's, and what `needs` names
+    as keyword arguments; it answers a scalar.
 
     Args:
         loss_weight (float): The factor of this term.
     """
 
     same_width: bool = True
-    """Whether `compare` needs maps of the same width; without, it sees the student's own channels."""
+    """Whether maps of the same width are compared, so that adapters are built where widths differ."""
     least_taps: ClassVar[int] = 1
     """How many pairs of taps the loss needs."""
+    default_taps: ClassVar[int] = 3
+    """How many pairs it has where the options name none."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Of `NEEDS`. A registered loss of the two outputs may have this attribute too."""
 
     def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
@@ -45,6 +57,34 @@ class FeatureLoss(nn.Module):
             adapter(s, t, generator) if self.same_width and s != t else nn.Identity() for s, t in pairs
         )
 
+    def draw(self, step: int, process: int) -> None:
+        """Prepare the random choices of a step; called once before it, also where it is made in parts.
+
+        Args:
+            step (int): A seed, the same in all processes.
+            process (int): A seed of this process.
+        """
+
+    def matched(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor]
+    ) -> Iterator[tuple[nn.Module, Tensor, Tensor]]:
+        """Each tap's adapter, the student's map, and the teacher's in that map's size, detached."""
+        adapters = self.adapters or [nn.Identity() for _ in student]
+        for adapt, s, t in zip(adapters, student, teacher, strict=True):
+            yield adapt, s, resized(t.detach(), s.shape[-2:])
+
+
+class FeatureLoss(TappedLoss):
+    """loss_weight * sum over the taps of `compare`; a method is a subclass that defines it, registered.
+
+    The teacher's features carry no gradient. Where its map has another size, it is resized to the student's; where it
+    has another width, a 1x1 convolution maps the student's channels to its, trained with the student and left out of
+    the student's checkpoint.
+
+    Args:
+        loss_weight (float): The factor of this term.
+    """
+
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         """The weighted loss.
 
@@ -58,23 +98,23 @@ class FeatureLoss(nn.Module):
         terms = [self.compare(adapt(s), t) for adapt, s, t in self.matched(student, teacher)]
         return self.loss_weight * torch.stack(terms).sum()
 
-    def matched(
-        self, student: Sequence[Tensor], teacher: Sequence[Tensor]
-    ) -> Iterator[tuple[nn.Module, Tensor, Tensor]]:
-        """Each tap's adapter, the student's map, and the teacher's in that map's size, detached."""
-        adapters = self.adapters or [nn.Identity() for _ in student]
-        for adapt, s, t in zip(adapters, student, teacher, strict=True):
-            yield adapt, s, resized(t.detach(), s.shape[-2:])
-
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The loss of one pair of maps, (B, C, H, W) each, as a scalar: what a subclass defines."""
         raise NotImplementedError(f'{type(self).__name__} defines no compare(student, teacher).')
 
 
-def adapter(inputs: int, outputs: int, generator: torch.Generator | None = None) -> nn.Conv2d:
-    """A 1x1 convolution that starts as torch's do, without a draw from the global generator, and with no bias."""
-    convolution: nn.Conv2d = skip_init(nn.Conv2d, inputs, outputs, 1)
-    nn.init.uniform_(convolution.weight, -(inputs**-0.5), inputs**-0.5, generator=generator)
+def adapter(inputs: int, outputs: int, generator: torch.Generator | None = None, side: int = 1) -> nn.Conv2d:
+    """A convolution that starts as torch's do, but with a bias of 0 and no draw from the global generator.
+
+    Args:
+        inputs (int): Channels before.
+        outputs (int): Channels after.
+        generator (torch.Generator | None): Draws the weights.
+        side (int): Of the kernel, odd; sizes stay.
+    """
+    convolution: nn.Conv2d = skip_init(nn.Conv2d, inputs, outputs, side, padding=side // 2)
+    bound = (inputs * side**2) ** -0.5
+    nn.init.uniform_(convolution.weight, -bound, bound, generator=generator)
     assert convolution.bias is not None  # noqa: S101  for mypy
     nn.init.zeros_(convolution.bias)
     return convolution

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 @LOSS_REGISTRY.register()
 class WaveletLoss(nn.Module):
-    """L1 between Haar coefficients (MTKD, Jiang et al., ECCV 2024, arXiv 2404.09571, section 3.2).
+    """L1 between Haar coefficients (MTKD, Jiang et al., ECCV 2024, arXiv 2404.09571).
 
     L = ||LL_J(x) - LL_J(y)|| + sum_{j=1..J} ||H_j(x) - H_j(y)||, means over the coarsest approximation and over the
     three details H_j = (LH, HL, HH)_j of each level; Haar and J = 4 as in the authors' code. It compares two images, so

@@ -120,7 +120,8 @@ class DistillModel(SRModel):
         teachers: list[Any] = list(self.net_t.members)
         bare, seed = [each.net for each in teachers], step_seed(self.opt.get('manual_seed', 0), 0, 0)
         channels = input_channels(self.opt['network_g'])
-        features = FeatureTerms(feature_opt, self.get_bare_model(self.net_g), bare, channels, seed)
+        precisions = self.dtype, teachers[0].dtype if teachers else None
+        features = FeatureTerms(feature_opt, self.get_bare_model(self.net_g), bare, channels, seed, precisions)
         if features.pairs and isinstance(self.net_g, DataParallel):
             raise UserError('train.feature_opt: features are read on several GPUs as one process for each; add '
                             '--launcher pytorch and start it with torchrun.')  # fmt: skip
@@ -153,12 +154,12 @@ class DistillModel(SRModel):
         return {
             'l_pix': self.term(self.cri_pix, output, plain.gt),
             'l_kd': self.term(self.cri_kd, output, label),
-            **self._feature_terms(plain.lq, output, label),
+            **self._feature_terms(plain, output, label),
         }
 
-    def _feature_terms(self, lq: Tensor, output: Tensor, label: Tensor | None) -> dict[str, Tensor]:
+    def _feature_terms(self, view: View, output: Tensor, label: Tensor | None) -> dict[str, Tensor]:
         shares = [share(loss, self.accumulate) for loss in self.features.losses.values()]
-        terms = self.features(lq, output, label)
+        terms = self.features(view.lq, output, label, view.gt)
         return {name: value * part for (name, value), part in zip(terms.items(), shares, strict=True)}
 
     def term(self, criterion: nn.Module | None, output: Tensor | None, target: Tensor | None) -> Tensor:
@@ -173,6 +174,8 @@ class DistillModel(SRModel):
         views = self.build_views(current_iter)
         if isinstance(self.net_t, TeacherGroup):
             self.net_t.draw(step_seed(self.opt.get('manual_seed', 0), 0, current_iter))
+        self.features.draw(*(step_seed(self.opt.get('manual_seed', 0), rank, current_iter)
+                             for rank in (0, self.opt.get('rank', 0))))  # fmt: skip
         self.optimizer_g.zero_grad()
         *others, last = split(views, self.accumulate)
         with self._without_reducing():

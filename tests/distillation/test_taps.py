@@ -8,7 +8,7 @@ from basicsr.models import build_model
 from torch import nn
 
 from dukd_basicsr import options
-from dukd_basicsr.distillation.taps import Taps, blocks, default_pairs, widths
+from dukd_basicsr.distillation.taps import Taps, blocks, default_pairs, shapes
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks import padding
 from dukd_basicsr.networks.weights import build_network
@@ -95,11 +95,11 @@ def test_maps_of_another_scale_are_cut_in_proportion():
         assert taps.read('1', (9, 8)).shape == (1, 4, 18, 16)
 
 
-def test_widths_are_probed_without_a_trace():
+def test_shapes_are_probed_without_a_trace():
     net = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1), nn.BatchNorm2d(5), nn.Conv2d(5, 7, 3, padding=1)).train()
     before = copy.deepcopy(net.state_dict())
     taps = Taps(net, ['1', '2'], 'taps')
-    assert widths(net, taps, ['2', '1'], torch.zeros(1, 3, 16, 16)) == [7, 5]
+    assert shapes(net, taps, ['2', '1'], torch.zeros(1, 3, 16, 16)) == [(7, 16, 16), (5, 16, 16)]
     assert net.training
     torch.testing.assert_close(dict(net.state_dict()), dict(before), rtol=0, atol=0)
 

@@ -12,11 +12,14 @@ FEATURES = {
     'fitnet': {'type': 'FitNetLoss', 'loss_weight': 0.1},
     'at': {'type': 'ATLoss'},
     'fakd': {'type': 'FAKDLoss', 'affinities': ['spatial', 'channel']},
+    'crosskd': {'type': 'CrossKDLoss'},
 }
+OWN = {'rkd': {'type': 'RKDLoss', 'angle_weight': 0}, 'mipkd': {'type': 'MiPKDLoss'}}
+"""What relates the samples of a process, or draws for them."""
 
 
-def options(folder):
-    opt = train_options(folder, 'DistillModel', feature_opt=FEATURES)
+def options(folder, features=FEATURES):
+    opt = train_options(folder, 'DistillModel', feature_opt=features)
     opt['path']['pretrain_network_g'] = str(folder / 'student.pth')
     return opt
 
@@ -38,12 +41,15 @@ def train_one_rank(rank, folder):
     dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
     from basicsr.models import build_model
 
-    model = build_model(options(folder) | {'dist': True, 'rank': rank, 'world_size': 2})
-    steps(model, [rank])
-    state = {'student': model.get_bare_model(model.net_g).state_dict(), 'adapters': model.features.trained_state()}
-    torch.save(state, folder / f'rank{rank}.pth')
-    del model
-    gc.collect()  # a DDP module that outlives its group can hang gloo's thread
+    states = []
+    for features in (FEATURES, OWN):
+        model = build_model(options(folder, features) | {'dist': True, 'rank': rank, 'world_size': 2})
+        steps(model, [rank])
+        student = model.get_bare_model(model.net_g).state_dict()
+        states.append({'student': student, 'adapters': model.features.trained_state()})
+        del model
+        gc.collect()  # a DDP module that outlives its group can hang gloo's thread
+    torch.save(states, folder / f'rank{rank}.pth')
     dist.destroy_process_group()
 
 
@@ -59,5 +65,5 @@ def test_two_ranks_train_student_and_adapters_as_one_process_with_the_samples_of
     torch.testing.assert_close(ranks[0], ranks[1], rtol=0, atol=0)
     adapters = model.features.trained_state()
     assert all((adapters[name] - before[name]).abs().max() > 1e-3 for name in before)
-    torch.testing.assert_close(ranks[0]['adapters'], adapters, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(ranks[0]['student'], dict(model.net_g.state_dict()), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ranks[0][0]['adapters'], adapters, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ranks[0][0]['student'], dict(model.net_g.state_dict()), rtol=1e-4, atol=1e-5)
