@@ -123,12 +123,28 @@ RIVALS = {  # as METHODS: title, the losses after pixel_opt, and its entry of fe
         'largest_side: 24  # pixels are averaged 2x2 first; ~ for all of them, in 14 times the memory',
     ),
     'fsp_': ('Flow of the solution procedure (FSP)', ('kd_opt',), 'type: FSPLoss\nloss_weight: 1.0e-7'),
-    'wavelet_': ('The wavelet loss of MTKD', (), 'type: WaveletLoss\nloss_weight: 0.05\nlevels: 4'),
+    'wavelet_': (
+        'The wavelet loss of MTKD',
+        (),
+        'type: WaveletLoss\nloss_weight: 10.0  # its authors have 1, and 0.1 of ground truth\nlevels: 4',
+    ),
     'csd_': (
         'Contrastive distillation (CSD)',
         (),
         "type: CSDLoss\nloss_weight: 0.8  # its authors' 200, for images in 0..255\nnegatives: 10\n"
         "vgg: experiments/pretrained_models/vgg19-dcbb9e9d.pth  # torchvision's VGG19",
+    ),
+    'rkd_': (
+        'Relational distillation (RKD)',
+        ('kd_opt',),
+        "type: RKDLoss\nloss_weight: 0.1\ndistance_weight: 1.0\nangle_weight: 2.0  # its authors' 1 : 2",
+    ),
+    'crosskd_': ('Cross-head distillation (CrossKD)', (), 'type: CrossKDLoss\nloss_weight: 1.0'),
+    'mipkd_': (
+        'Mixture of priors (MiPKD)',
+        ('kd_opt',),
+        "type: MiPKDLoss\nloss_weight: 1.0\nfeature_weight: 0.004  # the paper's 1, over img_range\n"
+        "block_weight: 0.1  # the paper's\nreconstruction_weight: 0.004",
     ),
 }
 METHODS |= {name: ('DistillModel', title, losses) for name, (title, losses, _) in RIVALS.items()}

@@ -23,9 +23,10 @@ class RKDLoss(FeatureLoss):
     angles, psi_ijk = cos of the angle at x_j between x_i and x_k.
     L = sum over the taps of distance_weight * mean_ij h(psi_ij^S - psi_ij^T) + angle_weight * mean_ijk h(...), over
     ordered pairs and triples of different samples, with h Huber's loss (0.5 d^2 up to |d| = 1, then |d| - 0.5). Neither
-    widths nor sizes need agree; fewer than two samples have no distances, fewer than three no angles. The defaults are the 1 : 2 of the authors' published command; their code takes the mean
-    over all pairs and triples, those of a sample with itself included, so that for 16 samples its distances count 0.94
-    and its angles 0.82 of ours. Samples are compared within a part of the batch where `train.accumulate` cuts it.
+    widths nor sizes need agree. Fewer than two samples have no distances, fewer than three no angles; samples are
+    compared within a part of the batch where `train.accumulate` cuts it. The defaults are the 1 : 2 of the authors'
+    published command; their code takes the mean over all pairs and triples, those of a sample with itself included, so
+    that of 16 samples its distances count 0.94 and its angles 0.82 of ours.
 
     Args:
         loss_weight (float): The factor of this term.

@@ -31,7 +31,7 @@ from dukd_basicsr.options.rules.runs import (
     read_datasets,
 )
 from dukd_basicsr.options.rules.steps import check_step
-from dukd_basicsr.options.schema.features import DUKD_LOSS
+from dukd_basicsr.options.schema.features import DUKD_LOSS, check_relations
 from dukd_basicsr.options.schema.fields import read_section
 from dukd_basicsr.options.schema.file import Options
 from dukd_basicsr.options.schema.real import RealOptions
@@ -133,6 +133,7 @@ def check(opt: dict, path: Path, is_train: bool) -> list[str]:
         check_patches(options, getattr(datasets.get('train'), 'gt_size', None), report)
         batch_size = getattr(datasets.get('train'), 'batch_size_per_gpu', None)
         check_step(options, batch_size, report)
+        check_relations(opt.get('train'), batch_size, report)
         if options.train:
             check_in_run(options.train, batch_size, report)
     return report.finish()

@@ -8,7 +8,7 @@ from basicsr.models import build_model
 from basicsr.utils.registry import LOSS_REGISTRY
 from tests.distillation.test_taps import BOTH, RCAN, SWINIR, step
 from torch import nn
-from tests.toys import STUDENT, TEACHER, batch, save_weights, train_options
+from tests.toys import REPOSITORY, STUDENT, TEACHER, batch, save_weights, train_options
 
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.losses import FeatureLoss, TappedLoss
@@ -108,10 +108,28 @@ def test_parts_of_a_batch_make_the_step_of_the_batch(tmp_path, parts):
         torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-12)
 
 
-def test_too_few_samples_in_a_part_are_a_sentence(tmp_path):
-    model = build_model(train_options(tmp_path, feature_opt={'rkd': FEATURES['rkd']}, accumulate=2))
-    with pytest.raises(UserError, match=r'RKDLoss: 2 samples at once, .* 3; .* a smaller train\.accumulate'):
-        step(model, batch(4))
+@pytest.mark.parametrize(('batch_size', 'accumulate', 'angles', 'wrong'), [
+    (16, 8, 2.0, True), (16, 4, 2.0, False), (2, 1, 2.0, True), (2, 1, 0, False), (2, 2, 0, True)
+])  # fmt: skip
+def test_too_few_samples_together_are_a_sentence(batch_size, accumulate, angles, wrong):
+    from pathlib import Path
+
+    from dukd_basicsr import options
+
+    opt = options.load(REPOSITORY / 'options' / 'train_rkd_edsr_x4.yml')
+    opt['datasets']['train']['batch_size_per_gpu'] = batch_size
+    opt['train'] |= {'accumulate': accumulate}
+    opt['train']['feature_opt']['rkd']['angle_weight'] = angles
+    try:
+        found = options.check(opt, Path('x.yml'), True)
+    except options.OptionsError as error:
+        (message,) = error.messages
+        assert (
+            f'feature_opt.rkd: RKDLoss relates {3 if angles else 2} samples or more, but {batch_size // accumulate} '
+            in message
+        )
+        found = None
+    assert (found is None) == wrong
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(tmp_path):

@@ -17,6 +17,7 @@ from tests.toys import REPOSITORY
 FOLDER = REPOSITORY / 'options'
 NETWORKS = ('edsr', 'rcan', 'swinir')
 SCALES = (2, 3, 4)
+RIVALS = ('fitnet', 'at', 'fakd', 'fsp', 'wavelet', 'csd', 'rkd', 'crosskd', 'mipkd')
 # (parameters in M, multiply-accumulates in G for an LR patch of 48x48) of teacher and student; the published table.
 # Its MACs contain attention's matrix products (Q K^T and A V): without them SwinIR's teacher would have 26.8 G at x2.
 PUBLISHED = {
@@ -60,7 +61,7 @@ def test_the_family_is_complete():
     pairs = ('edsr_to_rcan', 'swinir_to_rcan', 'swinir_to_edsr', 'rcan_to_edsr')
     examples = {f'train_dukd_{pair}_x4.yml' for pair in pairs}
     examples |= {'train_dukd_edsr_x4_from_x2.yml', 'train_dukd_edsr_x4_upcycled.yml'}
-    rivals = {f'train_{method}_edsr_x4.yml' for method in ('fitnet', 'at', 'fakd', 'fsp', 'wavelet', 'csd')}
+    rivals = {f'train_{method}_edsr_x4.yml' for method in RIVALS}
     assert names == own | tests | examples | rivals
 
 
@@ -68,7 +69,7 @@ def test_check_names_what_differs_and_writes_nothing(tmp_path):
     copied = tmp_path / 'generate.py'
     copied.write_bytes((FOLDER / 'generate.py').read_bytes())
     command = [sys.executable, str(copied)]
-    assert subprocess.run(command, check=True, capture_output=True).stdout.count(b' written') == 48
+    assert subprocess.run(command, check=True, capture_output=True).stdout.count(b' written') == 51
     assert subprocess.run([*command, '--check'], check=True, capture_output=True).stdout == b''
     changed = tmp_path / 'train_kd_rcan_x3.yml'
     text = changed.read_bytes().replace(b'loss_weight: 1.0', b'loss_weight: 2.0')
@@ -105,12 +106,12 @@ def test_methods_differ_only_in_the_method(arch, scale):
     assert list(test['datasets'].values()) == [value for name, value in alone['datasets'].items() if name != 'train']
 
 
-@pytest.mark.parametrize('method', ['fitnet', 'at', 'fakd', 'fsp', 'wavelet', 'csd'])
+@pytest.mark.parametrize('method', RIVALS)
 def test_rivals_differ_from_logits_distillation_only_in_their_loss(method):
     rival, kd = load(f'train_{method}_edsr_x4.yml'), load('train_kd_edsr_x4.yml')
     assert list(rival['train'].pop('feature_opt')) == [method]
     assert rival.pop('name') == kd.pop('name').replace('KD', method.upper())
-    if method in ('wavelet', 'csd'):  # losses between the outputs, in place of kd_opt
+    if method in ('wavelet', 'csd', 'crosskd'):  # losses of images, in place of kd_opt
         del kd['train']['kd_opt']
     assert rival == kd
 

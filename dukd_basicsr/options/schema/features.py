@@ -54,3 +54,25 @@ def check_feature_losses(train: Mapping[str, Any], report: Report) -> None:
             report.error(f'{where}.type', 'DUKDLoss compares upcycled inputs; write it as train.dukd_opt.')
         elif isinstance(one, Mapping):
             check_component('loss', one, where, report, known=('taps',))
+
+
+def check_relations(train: Any, batch_size: int | None, report: Report) -> None:  # noqa: ANN401
+    """As many samples at once as a loss of their relations needs.
+
+    Args:
+        train (Any): `train` of the file, checked.
+        batch_size (int | None): `datasets.train.batch_size_per_gpu`.
+        report (Report): Collects the errors.
+    """
+    accumulate = train.get('accumulate') or 1 if isinstance(train, Mapping) else 1
+    if not isinstance(train, Mapping) or not batch_size or not isinstance(accumulate, int):
+        return
+    given = train.get('feature_opt')
+    for name, one in given.items() if isinstance(given, Mapping) else ():
+        if not isinstance(one, Mapping) or one.get('type') != 'RKDLoss':
+            continue
+        least, together = 2 if one.get('angle_weight') == 0 else 3, batch_size // accumulate
+        if together < least:
+            report.error(f'train.feature_opt.{name}', f'RKDLoss relates {least} samples or more, but {together} of '
+                         f'batch_size_per_gpu: {batch_size} are together with accumulate: {accumulate}; write a larger '
+                         'batch or a smaller accumulate.')  # fmt: skip
