@@ -6,13 +6,13 @@ import pytest
 import torch
 from basicsr.models import build_model
 from basicsr.utils.registry import LOSS_REGISTRY
-from tests.distillation.test_taps import BOTH, RCAN, SWINIR, step
 from torch import nn
-from tests.toys import REPOSITORY, STUDENT, TEACHER, batch, save_weights, train_options
 
+from dukd_basicsr.data.seeds import step_seed
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.losses import FeatureLoss, TappedLoss
-from dukd_basicsr.data.seeds import step_seed
+from tests.distillation.test_taps import BOTH, RCAN, SWINIR, step
+from tests.toys import REPOSITORY, STUDENT, TEACHER, batch, save_weights, train_options
 
 FEATURES = {
     'rkd': {'type': 'RKDLoss', 'loss_weight': 0.1},

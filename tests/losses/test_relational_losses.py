@@ -5,12 +5,12 @@ import math
 
 import pytest
 import torch
-from tests.losses.test_losses import connected, maps
 from torch import nn
 
 from dukd_basicsr.losses.crosskd_loss import CrossKDLoss
 from dukd_basicsr.losses.mipkd_loss import MiPKDLoss, Mixer
 from dukd_basicsr.losses.rkd_loss import RKDLoss, angles, distances, squared_distances
+from tests.losses.test_losses import connected, maps
 
 # --- RKD ---
 
