@@ -76,12 +76,16 @@ def make_cell(protocol: Protocol, method: str, student: str | None, iterations: 
 
 
 def stretch(train: dict[str, Any], iterations: int) -> None:
-    """Change `total_iter`, and with it all that the scheduler names in iterations, in proportion."""
+    """Change `total_iter`, and with it all that schedulers name in iterations, in proportion."""
     factor = iterations / int(train['total_iter'])
     train['total_iter'] = iterations
     for key in ('periods', 'milestones'):
         if key in train['scheduler']:
             train['scheduler'][key] = [round(each * factor) for each in train['scheduler'][key]]
+    schedule = (train.get('dukd_opt') or {}).get('schedule') or {}
+    for key in ('start', 'end'):
+        if schedule.get(key) is not None:
+            schedule[key] = round(schedule[key] * factor)
 
 
 def search_cells(protocol: Protocol, method: str) -> list[Cell]:

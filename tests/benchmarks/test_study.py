@@ -241,9 +241,13 @@ def test_cells_that_two_comparisons_ask_for_are_one(tmp_path):
     assert [cell.name for cell in equal] == ['alone_12_lr0.001_s1', 'dukd_6_lr0.002_s1']
     assert equal[1] in short
     assert equal[1].digest != equal[0].digest
-    train = {'total_iter': 1000, 'scheduler': {'milestones': [600, 960]}}
+    train = {'total_iter': 1000, 'scheduler': {'milestones': [600, 960]}, 'dukd_opt': {'schedule': {'start': 800}}}
     cells.stretch(train, 250)
-    assert train == {'total_iter': 250, 'scheduler': {'milestones': [150, 240]}}
+    assert train == {
+        'total_iter': 250,
+        'scheduler': {'milestones': [150, 240]},
+        'dukd_opt': {'schedule': {'start': 200}},
+    }
 
 
 def test_a_rate_is_chosen_by_held_out_photographs_alone_and_only_of_a_whole_search():
