@@ -7,7 +7,7 @@ One protocol file says which data, networks, schedule, seeds, methods and compar
 in `cells/` beside the protocol (--records), to be committed: it is never run again, on this machine or another. What is
 in DIR (data, cache, checkpoints of cells that were stopped) is not made again either. First the learning rate of each
 method is searched for on held-out photographs, then the comparisons run in their order; then seconds an iteration are
-measured, each method alone, unless `cost.json` beside the protocol has them; and the report is written to --docs:
+measured, each method alone, unless `cost.json` among the records has them; and the report is written to --docs:
 tables.md, results.csv, results.json, figures, and the parts of README.md that are numbers.
 
 --run runs cells and stops. --cost measures the seconds again and stops: let nothing else run. --report only reports
@@ -32,7 +32,11 @@ def main() -> None:
     parser.add_argument('protocol', type=Path, help='docs/study/protocol.yml')
     parser.add_argument('--data', type=Path, help='folder of training images, test sets and weights')
     parser.add_argument('--work', type=Path, help='datasets/, experiments/, options/, logs/ go here')
-    parser.add_argument('--records', type=Path, help='finished cells, default: cells/ beside the protocol')
+    parser.add_argument(
+        '--records',
+        type=Path,
+        help='finished cells, default: cells/ beside protocol.yml, cells_x4/ beside protocol_x4.yml',
+    )
     parser.add_argument('--docs', type=Path, help='where the report goes, default: WORK/report')
     parser.add_argument('--peer', type=Path, help='a checkout of yun224/DUKD: their models as two more methods')
     parser.add_argument('--vgg', type=Path, help="torchvision's vgg19-dcbb9e9d.pth, for CSD")
@@ -60,7 +64,7 @@ def study(args: argparse.Namespace) -> None:
         RunStopped: A signal; the same command goes on.
     """
     chosen = protocol.read_protocol(args.protocol, args.vgg)
-    folder = args.records or args.protocol.parent / 'cells'
+    folder = args.records or args.protocol.parent / args.protocol.stem.replace('protocol', 'cells')
     failed: list[str] = []
     if not args.report:
         failed = work_through(chosen, args, folder.resolve())
@@ -84,7 +88,7 @@ def work_through(chosen: Protocol, args: argparse.Namespace, folder: Path) -> li
     data.prepare(chosen, args.data.resolve(), place)
     failed = [] if args.cost else run.run(lambda: checked(chosen, args, given, place), place, args.jobs, chosen)
     if not args.run:
-        cost.update(chosen, cost_cells(chosen, folder), place, anew=args.cost, file=cost.file_of(args.protocol))
+        cost.update(chosen, cost_cells(chosen, folder), place, anew=args.cost, file=cost.file_of(folder))
     return failed
 
 
@@ -148,7 +152,7 @@ def report(chosen: Protocol, args: argparse.Namespace, folder: Path) -> None:
         raise UserError('--docs: say where the report goes.')
     docs = args.docs or args.work / 'report'
     found = results.collect(
-        chosen, known_records(chosen, folder), records.references(folder), cost.read(cost.file_of(args.protocol))
+        chosen, known_records(chosen, folder), records.references(folder), cost.read(cost.file_of(folder))
     )
     tables.write(found, docs)
     plots.write(found, docs)

@@ -91,7 +91,8 @@ def stretch(train: dict[str, Any], iterations: int) -> None:
 def search_cells(protocol: Protocol, method: str) -> list[Cell]:
     """One for each learning rate that is tried."""
     search = protocol.search
-    return [make_cell(protocol, method, None, search.iterations, rate, search.seed) for rate in search.rates]
+    tried = [*search.rates, *protocol.methods[method].rates]
+    return [make_cell(protocol, method, None, search.iterations, rate, search.seed) for rate in tried]
 
 
 def cells_of(protocol: Protocol, comparison: str, rates: Mapping[str, float]) -> list[Cell]:

@@ -3,8 +3,8 @@
 Cells may run side by side, so that the times in their logs say little. Here the batches of a cell are loaded first,
 then `feed_data` + `optimize_parameters` (and the guard of our models) are timed; a round's time is its median, the
 method's that of its best round. One thread on the CPU is timed by the processor's own seconds, which what else runs
-hardly changes. The teacher's labels of the whole cache are timed on a part of the sub-images. `cost.json` beside the
-protocol has what one machine measured: a study that goes on elsewhere keeps its axis.
+hardly changes. The teacher's labels of the whole cache are timed on a part of the sub-images. `cost.json` among the
+records has what one machine measured: a study that goes on elsewhere keeps its axis.
 
     python -m benchmarks.study.cost -opt FILE [--peer DIR] [--cache]      (in the working folder; prints JSON)
 """
@@ -35,9 +35,9 @@ CHUNKS = 8
 """Of sub-images that the teacher's time is measured on."""
 
 
-def file_of(protocol: Path) -> Path:
-    """Where the seconds of a protocol stand."""
-    return protocol.parent / 'cost.json'
+def file_of(records: Path) -> Path:
+    """Where the seconds of a study stand: beside its finished cells."""
+    return records / 'cost.json'
 
 
 def read(file: Path) -> dict[str, Any]:

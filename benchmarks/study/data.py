@@ -39,12 +39,24 @@ def prepare(protocol: Protocol, data: Path, place: Place) -> None:
             basicsr(work, 'prepare', folder, '--preset', 'benchmark', '--name', name, '--scale', scale)
     teacher = work / protocol.base['path']['pretrain_network_t']
     if not teacher.is_file():
-        shutil.copyfile(data / protocol.teacher, teacher)
+        shutil.copyfile(_teacher(protocol, data, work), teacher)
     if not (stamps.read(work / protocol.cache) or {}).get('complete'):
         file = work / 'options' / 'upcycle.yml'
         write_options(file, protocol.merged() | {'name': 'upcycle'})
         basicsr(work, 'upcycle', '-opt', file, '-o', protocol.cache, '--per_image', str(protocol.per_image))
     _references(protocol, place)
+
+
+def _teacher(protocol: Protocol, data: Path, work: Path) -> Path:
+    """The teacher's file, under --data or under --work.
+
+    Raises:
+        UserError: It is under neither.
+    """
+    for folder in (data, work):
+        if (folder / protocol.teacher).is_file():
+            return folder / protocol.teacher
+    raise UserError(f'teacher: there is no {protocol.teacher} in {data} or {work}.')
 
 
 def split(protocol: Protocol, folder: Path) -> tuple[list[Path], list[Path]]:

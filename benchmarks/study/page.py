@@ -1,9 +1,9 @@
-"""The parts of docs/study/README.md that are numbers, written anew between their marks; the prose is left alone."""
+"""The parts of the study's page and of README.md that are numbers, written anew between marks; prose is left alone."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,28 @@ FIGURES = {'iterations': 'gain_iterations.png', 'seconds': 'gain_seconds.png', '
 
 
 def write(results: Mapping[str, Any], docs: Path) -> None:
-    """Replace what stands between `<!-- NAME -->` and `<!-- /NAME -->` in README.md, if it is there."""
-    file = docs / 'README.md'
-    if file.is_file():
-        text = file.read_text(encoding='utf-8')
-        for name, block in blocks(results, docs).items():
-            text = replaced(text, name, block)
-        file.write_text(text, encoding='utf-8')
+    """Replace what stands between `<!-- NAME -->` and `<!-- /NAME -->` in DOCS/README.md and in DOCS/../../README.md.
+
+    Args:
+        results (Mapping): From `results.collect`.
+        docs (Path): The study's folder, docs/study; a page that is not there is not made.
+    """
+    for file in (docs / 'README.md', docs.resolve().parents[1] / 'README.md'):
+        if file.is_file():
+            text = file.read_text(encoding='utf-8')
+            for name, block in blocks(results, docs).items():
+                text = replaced(text, name, block)
+            file.write_text(text, encoding='utf-8')
 
 
 def blocks(results: Mapping[str, Any], docs: Path) -> dict[str, str]:
-    """Name to Markdown: 'gains', 'rates' and 'missing'."""
-    return {'gains': _gains(results, docs), 'rates': rates_table(results), 'missing': _missing(results)}
+    """Name to Markdown: 'gains', 'rates', 'missing' and 'study'."""
+    return {
+        'gains': _gains(results, docs),
+        'rates': rates_table(results),
+        'missing': _missing(results),
+        'study': gain_table(results, _finished(results, ('iterations', 'seconds')), named=True, against=('kd',)),
+    }
 
 
 def replaced(text: str, name: str, block: str) -> str:
@@ -43,17 +53,22 @@ def _gains(results: Mapping[str, Any], docs: Path) -> str:
     """A heading, a table and a figure for each kind of comparison of which a cell has finished."""
     parts = []
     for kind, title in KINDS.items():
-        comparisons = [
-            each
-            for each in results['comparisons'].values()
-            if each['kind'] == kind and any(row['gain'] for row in each['rows'].values())
-        ]
+        comparisons = _finished(results, (kind,))
         if comparisons:
             parts += [f'### {title}', gain_table(results, comparisons, named=True)]
         figure = FIGURES.get(kind)
         if figure and (docs / figure).is_file():
             parts.append(f'![{title}]({figure})')
     return '\n\n'.join(parts)
+
+
+def _finished(results: Mapping[str, Any], kinds: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The comparisons of which there is a gain, in their order."""
+    return [
+        each
+        for each in results['comparisons'].values()
+        if each['kind'] in kinds and any(row['gain'] for row in each['rows'].values())
+    ]
 
 
 def _missing(results: Mapping[str, Any]) -> str:

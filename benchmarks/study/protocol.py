@@ -36,6 +36,8 @@ class Method:
     """'vgg' or 'peer'."""
     rate_of: str | None = None
     """The method whose learning rate it takes; None: its own is searched for."""
+    rates: tuple[float, ...] = ()
+    """Learning rates that are tried beside those that all methods try."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Protocol:
     curves: list[str]
     """Those that are measured while training too."""
     teacher: str
+    """Its file, under --data or --work."""
     seeds: list[int]
     methods: dict[str, Method]
     students: dict[str, dict[str, Any]]
@@ -184,11 +187,12 @@ def _among(file: Path, where: str, value: Any, allowed: Sequence[Any] | Mapping[
 
 
 def _method(file: Path, name: str, raw: Mapping[str, Any], vgg: Path | None) -> Method:
-    known = {'title', 'overrides', 'main', 'cached', 'needs', 'rate_of'}
+    known = {'title', 'overrides', 'main', 'cached', 'needs', 'rate_of', 'rates'}
     _check_keys(file, f'methods.{name}.', raw, known, set())
     _among(file, f'methods.{name}.needs', raw.get('needs'), (*GIVEN, None))
     values = {'title': name, **raw}
     values['overrides'] = _filled(raw.get('overrides') or {}, str(vgg.resolve()) if vgg else None)
+    values['rates'] = tuple(map(float, raw.get('rates', ())))
     return Method(name=name, **values)
 
 

@@ -48,9 +48,8 @@ def missing(protocol: Protocol, found: Mapping[str, Any]) -> dict[str, list[Cell
 
 def chosen(protocol: Protocol, found: Mapping[str, Any]) -> dict[str, float]:
     """Method to learning rate: the best of its finished search, or that of the method it shares it with."""
-    complete = {
-        method: rates for method, rates in tried(protocol, found).items() if len(rates) == len(protocol.search.rates)
-    }
+    lacking = missing(protocol, found)
+    complete = {method: rates for method, rates in tried(protocol, found).items() if method not in lacking}
     best = {method: max(rates, key=lambda rate: rates[rate]) for method, rates in complete.items()}
     for name, method in protocol.methods.items():
         if method.rate_of in best:

@@ -92,15 +92,21 @@ def _scores_table(results: Results, comparison: Mapping[str, Any]) -> str:
     return table(header, rows)
 
 
-def gain_table(results: Results, comparisons: Sequence[Mapping[str, Any]], named: bool = False) -> str:
-    """Gains over each of AGAINST; what is not certain is not bold.
+def gain_table(
+    results: Results,
+    comparisons: Sequence[Mapping[str, Any]],
+    named: bool = False,
+    against: Sequence[str] = AGAINST,
+) -> str:
+    """Gains over other methods; what is not certain is not bold.
 
     Args:
         results (Mapping): From `results.collect`.
         comparisons (Sequence): Those to show, one after the other.
         named (bool): Whether a first column names the comparison.
+        against (Sequence[str]): The methods that gains are counted from.
     """
-    titles = {other: results['methods'][other] for other in AGAINST if other in results['methods']}
+    titles = {other: results['methods'][other] for other in against if other in results['methods']}
     header = [
         *([''] if named else []),
         'gain, dB',
@@ -110,7 +116,7 @@ def gain_table(results: Results, comparisons: Sequence[Mapping[str, Any]], named
     rows = []
     for comparison in comparisons:
         for method, row in comparison['rows'].items():
-            if row['gain']:
+            if any(other in row['gain'] for other in titles):
                 gains = [row['gain'].get(other, {}).get(name) for other in titles for name in results['sets']]
                 rows.append(
                     [

@@ -216,9 +216,10 @@ def plain_scores(work, name):
     return found
 
 
-def test_every_cell_of_the_real_protocol_passes_the_checks_of_an_options_file(tmp_path):
+@pytest.mark.parametrize('file', ['protocol.yml', 'protocol_x4.yml'])
+def test_every_cell_of_the_real_protocols_passes_the_checks_of_an_options_file(tmp_path, file):
     vgg = tmp_path / 'vgg.pth'
-    chosen = protocol.read_protocol(FULL, vgg)
+    chosen = protocol.read_protocol(FULL.parent / file, vgg)
     assert list(chosen.methods)[:3] == ['alone', 'kd', 'dukd']
     every = [
         cell
@@ -232,6 +233,11 @@ def test_every_cell_of_the_real_protocol_passes_the_checks_of_an_options_file(tm
     for key in ('optim_g', 'ema_decay'):
         same = {json.dumps(cell.opt['train'][key]) for cell in every if cell.rate == 1e-3}
         assert len(same) == 1
+
+
+def test_a_file_of_the_command_line_is_put_where_the_protocol_says(tmp_path):
+    given = protocol.read_protocol(CI, tmp_path / 'vgg.pth').methods['csd'].overrides
+    assert given['train']['feature_opt']['csd']['vgg'] == str(tmp_path / 'vgg.pth')
 
 
 def test_cells_that_two_comparisons_ask_for_are_one(tmp_path):
