@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument('--docs', type=Path, help='where the report goes, default: WORK/report')
     parser.add_argument('--peer', type=Path, help='a checkout of yun224/DUKD: their models as two more methods')
     parser.add_argument('--vgg', type=Path, help="torchvision's vgg19-dcbb9e9d.pth, for CSD")
-    parser.add_argument('--only', nargs='+', default=[], metavar='COMPARISON', help='run cells of these alone')
+    parser.add_argument('--only', nargs='+', default=[], metavar='COMPARISON', help='run these alone, seed by seed')
     parser.add_argument('--methods', nargs='+', default=[], metavar='METHOD', help='run cells of these alone')
     parser.add_argument('--jobs', type=int, default=1, help='cells side by side')
     step = parser.add_mutually_exclusive_group()
@@ -104,6 +104,8 @@ def checked(
 def plan(chosen: Protocol, args: argparse.Namespace, given: Mapping[str, Path | None], folder: Path) -> list[Cell]:
     """The cells without a record that can run now: searches first, then the comparisons in their order, no cell twice.
 
+    Comparisons that --only names go on side by side, seed by seed.
+
     Raises:
         UserError: A record that is of other options than the protocol has.
     """
@@ -118,6 +120,8 @@ def plan(chosen: Protocol, args: argparse.Namespace, given: Mapping[str, Path | 
     ]
     rate_of = rates.chosen(chosen, known)
     rest = [cell for name in compared for cell in cells.cells_of(chosen, name, rate_of) if cell.method.name in wanted]
+    if args.only:
+        rest.sort(key=lambda cell: chosen.seeds.index(cell.seed))
     found = {cell.name: cell for cell in [*searches, *rest]}
     done = records.read(folder, list(found.values()))
     return [cell for name, cell in found.items() if name not in done]

@@ -264,6 +264,10 @@ def test_a_rate_is_chosen_by_held_out_photographs_alone_and_only_of_a_whole_sear
     assert rates.chosen(chosen, found) == {'dukd': 1e-3, 'csd': 1e-3}
     assert [cell.name for cell in rates.missing(chosen, found)['alone']] == ['alone_6_lr0.002_s1']
     assert 'csd' not in rates.missing(chosen, found)
+    more = dataclasses.replace(chosen.methods['dukd'], rates=(0.004,))
+    chosen = dataclasses.replace(chosen, methods=chosen.methods | {'dukd': more})
+    assert rates.chosen(chosen, found) == {}
+    assert [cell.rate for cell in rates.missing(chosen, found)['dukd']] == [0.004]
 
 
 def test_held_out_photographs_are_not_trained_on(images):
