@@ -72,9 +72,12 @@ def _finished(results: Mapping[str, Any], kinds: Sequence[str]) -> list[Mapping[
 
 
 def _missing(results: Mapping[str, Any]) -> str:
-    lines = [
-        f'- {comparison["title"]}, {results["methods"][method]}: {why}.'
-        for comparison in results['comparisons'].values()
-        for method, why in comparison['missing'].items()
-    ]
+    """A line a comparison."""
+    lines = []
+    for comparison in results['comparisons'].values():
+        if comparison['missing'] and not comparison['rows']:
+            lines.append(f'- {comparison["title"]}: nothing of it.')
+        elif comparison['missing']:
+            what = (f'{results["methods"][method]} ({why})' for method, why in comparison['missing'].items())
+            lines.append(f'- {comparison["title"]}: {"; ".join(what)}.')
     return '\n'.join(lines) or 'Everything in the protocol has run.'

@@ -25,27 +25,17 @@ Points = dict[float, dict[str, float]]
 
 
 def write(results: Results, docs: Path) -> None:
-    """gain_iterations.png; gain_seconds.png where seconds are known; gain_students.png where there are several."""
+    """gain_iterations.png, gain_seconds.png and gain_students.png, each where there is something to draw."""
     docs.mkdir(parents=True, exist_ok=True)
-    draw(
-        results,
-        {
-            (method, other, name): by_iterations(results, method, other, name)
-            for method, other, name in _panels(results)
-        },
-        'iterations',
-        docs / 'gain_iterations.png',
-    )
-    seconds = {
-        (method, other, name): by_seconds(results, method, other, name) for method, other, name in _panels(results)
+    figures = {
+        'gain_iterations.png': (by_iterations, 'iterations'),
+        'gain_seconds.png': (by_seconds, 'seconds of training, one thread, without the cache'),
+        'gain_students.png': (by_student, 'parameters of the student'),
     }
-    if any(seconds.values()):
-        draw(results, seconds, 'seconds of training, one thread, without the cache', docs / 'gain_seconds.png')
-    students = {
-        (method, other, name): by_student(results, method, other, name) for method, other, name in _panels(results)
-    }
-    if any(len(points) > 1 for points in students.values()):
-        draw(results, students, 'parameters of the student', docs / 'gain_students.png')
+    for file, (gains, across) in figures.items():
+        points = {panel: gains(results, *panel) for panel in _panels(results)}
+        if any(points.values()):
+            draw(results, points, across, docs / file)
 
 
 def _panels(results: Results) -> list[tuple[str, str, str]]:
@@ -111,7 +101,9 @@ def seconds_curve(results: Results, method: str, name: str) -> dict[float, float
 def by_student(results: Results, method: str, other: str, name: str) -> Points:
     """A method's gain for each size of student, all trained as long as the longest of the comparisons of students."""
     rows = [each['rows'][method] for each in _of_kind(results, 'student') if method in each['rows']]
-    longest = max((row['iterations'] for row in rows), default=0)
+    if not rows:
+        return {}
+    longest = max(row['iterations'] for row in rows)
     base = [each['rows'][method] for each in _of_kind(results, 'iterations') if method in each['rows']]
     same = [row for row in (*rows, *base) if row['iterations'] == longest]
     return {

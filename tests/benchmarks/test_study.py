@@ -132,7 +132,7 @@ def test_a_study_goes_on_from_its_records_on_another_machine(images, in_process,
     assert "CSD: VGG's weights were not given" in text
     page_text = (docs / 'README.md').read_text()
     assert page_text.startswith('# Page\n<!-- gains -->\n### At equal iterations')
-    assert '- rivals, CSD' in page_text
+    assert "- rivals: CSD (VGG's weights were not given" in page_text
     assert 'old' not in page_text
     wanted = {'tables.md', 'results.csv', 'results.json', 'gain_iterations.png', 'gain_students.png', 'README.md'}
     assert wanted <= {path.name for path in docs.iterdir()}
