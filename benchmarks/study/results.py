@@ -108,7 +108,7 @@ def _comparison(
 
 def _reason(protocol: Protocol, method: str, count: int) -> str:
     needs = protocol.methods[method].needs
-    return GIVEN[needs] if needs else f'{count} of its cells have not run yet'
+    return GIVEN[needs] if needs else f'{count} of its cells not run yet'
 
 
 def _row(

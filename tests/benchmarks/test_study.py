@@ -380,7 +380,7 @@ def test_gains_are_paired_by_seed_and_image_and_of_shared_seeds_only():
         'std': pytest.approx(72.5 / 2**0.5),
         'n': 2,
     }
-    assert got['comparisons']['short']['missing'] == {'alone': '1 of its cells have not run yet'}
+    assert got['comparisons']['short']['missing'] == {'alone': '1 of its cells not run yet'}
     assert results.moments([7.0]) == {'mean': 7.0, 'std': None, 'n': 1}
 
 
