@@ -23,9 +23,9 @@ import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
 from torch import Tensor
 
 from dukd_basicsr import options
-from dukd_basicsr.cache import stamp as stamps
+from dukd_basicsr.data.cache import manifest as manifests
 from dukd_basicsr.data.upcycled_image_dataset import UpcycledImageDataset
-from dukd_basicsr.teacher import build_teacher
+from dukd_basicsr.distillation.teacher import build_teacher
 
 
 def measure(opt: Mapping[str, Any], samples: int) -> dict[str, float]:
@@ -41,7 +41,7 @@ def measure(opt: Mapping[str, Any], samples: int) -> dict[str, float]:
     """
     train = opt['datasets']['train'] | {'scale': opt['scale'], 'phase': 'train'}
     dataset, teacher = UpcycledImageDataset(train), build_teacher(opt)
-    stamp = stamps.read(Path(train['dataroot_upcycled'])) or {}
+    stamp = manifests.read(Path(train['dataroot_upcycled'])) or {}
     random.seed(0)
     sums = dict.fromkeys(('cached', 'live', 'between', 'turned'), 0.0)
     for _ in range(samples):

@@ -62,7 +62,7 @@ class Continuation:
         features: Tensor,
         own: Callable[..., Tensor] | None,
         padded: torch.Size,
-        *inputs: Any,  # noqa: ANN401
+        *inputs: Any,
     ) -> Tensor:
         """The features in the module's layout, in its own answer where that is to padding too.
 

@@ -56,7 +56,7 @@ def check_feature_losses(train: Mapping[str, Any], report: Report) -> None:
             check_component('loss', one, where, report, known=('taps',))
 
 
-def check_relations(train: Any, batch_size: int | None, report: Report) -> None:  # noqa: ANN401
+def check_relations(train: Any, batch_size: int | None, report: Report) -> None:
     """As many samples at once as a loss of their relations needs.
 
     Args:
