@@ -73,7 +73,8 @@ def options_of(job: dict, folder: Path) -> dict:
     ours = {'dukd_opt': l1, **job.get('train', {})}
     theirs = {'dukd_opt': {'n_gt_sub': [1], 'zoom_out': pads}, 'noisy': {'prob': 0.3}}
     return {
-        'name': 'step_time', 'model_type': 'DUKD' if job['mode'] == 'peer' else 'DUKDModel', 'scale': SCALE,
+        'name': 'step_time', 'model_type': 'DUKD' if job['mode'] == 'peer' else job.get('model', 'DUKDModel'),
+        'scale': SCALE,
         'num_gpu': int(job['device'] == 'cuda'), 'manual_seed': 0, 'is_train': True, 'dist': False, 'rank': 0,
         'world_size': 1, 'datasets': {}, **networks(job['pair'], job.get('thin', False)),
         'path': {'pretrain_network_t': str(folder / 'teacher.pth')},
@@ -97,13 +98,16 @@ def batch_of(job: dict) -> dict:
 
     data = {'lq': image(patch), 'gt': image(SCALE * patch)}
     if job['mode'] == 'cached':
-        data |= {'lq_label': image(SCALE * patch), 'zoom_in': image(patch, 1), 'zoom_out': image(patch // SCALE)}
-        data |= {'zoom_in_label': image(SCALE * patch, 1), 'zoom_out_label': image(patch)}
+        parts = {'lq': {'lq_label': image(SCALE * patch)},
+                 'zoom_in': {'zoom_in': image(patch, 1), 'zoom_in_label': image(SCALE * patch, 1)},
+                 'zoom_out': {'zoom_out': image(patch // SCALE), 'zoom_out_label': image(patch)}}  # fmt: skip
+        for part in job.get('parts', parts):
+            data |= parts[part]
     return {name: value.pin_memory() for name, value in data.items()} if job['device'] == 'cuda' else data
 
 
 def stepper(job: dict, folder: Path) -> Callable[[int], None]:
-    """One iteration of a job: {mode, pair, device, batch} and perhaps {train, patch, thin, peer}."""
+    """One iteration of a job: {mode, pair, device, batch} and perhaps {train, patch, thin, peer, model, parts}."""
     import torch
 
     torch.manual_seed(0)

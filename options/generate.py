@@ -56,6 +56,7 @@ class Architecture:
     """Trains and tests the student without a teacher; stock BasicSR pads windows in SwinIRModel only."""
 
 
+_FIVE = 'pixel:kd = 5:1 (ours 1:1), also on zoom-out (zoom_out: {weight_gt: 5})'
 _EDSR_FILES = {2: 'be38e77d', 3: '3660f70d', 4: '76ee1c8f'}
 ARCHITECTURES = {
     'edsr': Architecture(
@@ -69,9 +70,9 @@ ARCHITECTURES = {
         teacher_files={s: f'EDSR_Lx{s}_f256b32_DIV2K_official-{tag}.pth' for s, tag in _EDSR_FILES.items()},
         teacher_source="BasicSR's model zoo",
         authors={
-            2: 'pixel:kd = 5:1 (ours 1:1) and 2 zoom-in crops (ours 1)',
-            3: 'pixel:kd = 5:1 (ours 1:1)',
-            4: 'pixel:kd = 5:1 (ours 1:1) and an x2 student to start from (ours: train_dukd_edsr_x4_from_x2.yml)',
+            2: f'{_FIVE}, and 2 zoom-in crops (ours 1)',
+            3: _FIVE,
+            4: f'{_FIVE},\n  # and an x2 student to start from (ours: train_dukd_edsr_x4_from_x2.yml)',
         },
     ),
     'rcan': Architecture(
@@ -86,7 +87,7 @@ ARCHITECTURES = {
         teacher_source="RCAN's authors (their layout is read as it is)",
         authors={
             2: 'pixel:kd = 1:1 (as ours), but no consistency (ours 0.3) and no zoom-out (ours on)',
-            3: 'pixel:kd = 2:1 (ours 1:1)',
+            3: 'pixel:kd = 2:1 (ours 1:1), also on zoom-out (zoom_out: {weight_gt: 2})',
             4: 'pixel:kd = 1:1 (as ours), but consistency 0.0 (ours 0.3) and no zoom-out (ours on)',
         },
     ),
@@ -160,6 +161,18 @@ _DUKD_PARTS = """\
       ops: [invert, hflip, vflip, transpose]
       prob: 0.3
       views: [zoom_in, zoom_out]
+"""
+_IN_BATCH_PARTS = """\
+    zoom_in:  # crops of the HR patch, labelled by the teacher
+      num: 1
+    zoom_out: ~
+    consistency:  # random invertible augmentation of the student's input; ~ switches it off
+      ops: [invert, hflip, vflip, transpose]
+      prob: 0.3
+      views: [zoom_in]
+    in_batch: 0.375  # 6 of the 16 samples make a crop in place of a pair: an iteration costs what KD's costs
+    schedule:  # KD while the student is young, upcycling for the last 30 % of the iterations
+      start: 175000
 """
 _TRAIN_SET = """\
   train:
@@ -241,6 +254,8 @@ class Training:
     """Start from the x2 student of the same method and architectures."""
     upcycled: bool = False
     """Train from the teacher's labels that `basicsr upcycle` has written, without the teacher."""
+    in_batch: bool = False
+    """Upcycle in place of plain samples, late in the training."""
 
     @property
     def pair(self) -> str:
@@ -254,7 +269,7 @@ class Training:
 
     @property
     def _suffix(self) -> str:
-        return '_from_x2' * self.staged + '_upcycled' * self.upcycled
+        return '_from_x2' * self.staged + '_upcycled' * self.upcycled + '_in_batch' * self.in_batch
 
     @property
     def name(self) -> str:
@@ -289,8 +304,9 @@ class Training:
         role = '' if self.method == 'dukd_' else f': the baseline of {dukd}'
         if self.method == 'dukd_':
             role = ', across architectures' if self.teacher != self.student else ": the paper's networks and schedule"
-            role += ', from the x2 student' if self.staged else ', from scratch'
+            role += ', from the x2 student' if self.staged else '' if self.in_batch else ', from scratch'
             role += ', its labels from a cache' if self.upcycled else ''
+            role += ', in the seconds of KD' if self.in_batch else ''
         lines = [f'# {title}, {sizes}, x{self.scale}{role}.']
         if self.method:
             lines.append(f'# The teacher is {teacher.teacher_files[self.scale]} of {teacher.teacher_source}.')
@@ -342,7 +358,8 @@ class Training:
         blocks = []
         for name in ('pixel_opt', *METHODS[self.method][2]):
             block = f'  {name}:\n    type: L1Loss\n    loss_weight: 1.0\n    reduction: mean\n'
-            blocks.append(block + (_DUKD_PARTS if name == 'dukd_opt' else ''))
+            parts = _IN_BATCH_PARTS if self.in_batch else _DUKD_PARTS
+            blocks.append(block + (parts if name == 'dukd_opt' else ''))
         if self.method in RIVALS:
             entry = RIVALS[self.method][2].replace('\n', '\n      ')
             blocks.append(f'  feature_opt:\n    {self.method[:-1]}:\n      {entry}\n')
@@ -404,6 +421,7 @@ def family() -> dict[str, str]:
     trainings += [Training('dukd_', teacher, student, 4) for teacher, student in ACROSS]
     trainings.append(Training('dukd_', 'edsr', 'edsr', 4, staged=True))
     trainings.append(Training('dukd_', 'edsr', 'edsr', 4, upcycled=True))
+    trainings.append(Training('dukd_', 'edsr', 'edsr', 4, in_batch=True))
     trainings += [Training(method, 'edsr', 'edsr', 4) for method in RIVALS]
     files = {training.file: training.text() for training in trainings}
     return files | {f'test_{arch}_x{scale}.yml': test_text(arch, scale) for arch in ARCHITECTURES for scale in SCALES}

@@ -81,6 +81,19 @@ def test_step_time_compares_modes_with_their_floors(run):
     assert 'train: {"amp": "bf16"}' in text
 
 
+def test_in_batch_compares_with_kd_round_by_round(run):
+    text, (result,) = run('in_batch', '--thin', '--rounds', '3', '--pairs', 'rcan')
+    assert list(result['rows']) == ['live', 'cached']
+    for rows in result['rows'].values():
+        assert list(rows) == ['KD', 'in batch', 'both', 'waiting', 'beside']
+        assert rows['KD']['ratio'] == rows['KD']['high'] == 1
+        for row in rows.values():
+            ratios = [one / kd for one, kd in zip(row['times_s'], rows['KD']['times_s'], strict=True)]
+            assert row['low'] <= row['ratio'] == sorted(ratios)[1] <= row['high']
+        assert rows['beside']['median_s'] > rows['KD']['median_s']
+    assert '| cached | in batch |' in text
+
+
 def test_levers_compares_with_the_default(run):
     text, result = run('levers', '--thin', '--rounds', '1', '--iterations', '1', '--levers', 'channels_last')
     assert list(result['steps']) == ['default', 'channels_last']

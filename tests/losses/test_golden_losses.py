@@ -33,7 +33,7 @@ def shipped():
 
 
 def losses(file, folder):
-    """The terms of the first two iterations."""
+    """The terms of the first two iterations of all losses."""
     import dukd_basicsr.plugin  # noqa: F401  first, when run as a script
 
     # isort: split
@@ -53,10 +53,11 @@ def losses(file, folder):
     opt['path'] = {'pretrain_network_t': str(folder / 'teacher.pth')}
     torch.manual_seed(2)
     model = build_model(opt)
+    start = ((opt['train'].get('dukd_opt') or {}).get('schedule') or {}).get('start', 0)
     logs = []
-    for iteration in (1, 2):
-        model.feed_data(batch(samples=SAMPLES.get(file.name, 2), size=24, scale=opt['scale'], seed=iteration))
-        model.optimize_parameters(iteration)
+    for number in (1, 2):
+        model.feed_data(batch(samples=SAMPLES.get(file.name, 2), size=24, scale=opt['scale'], seed=number))
+        model.optimize_parameters(start + number)
         logs.append(dict(model.get_current_log()))
     return logs
 

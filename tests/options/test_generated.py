@@ -60,7 +60,7 @@ def test_the_family_is_complete():
     tests = {f'test_{arch}_x{scale}.yml' for arch, scale in itertools.product(NETWORKS, SCALES)}
     pairs = ('edsr_to_rcan', 'swinir_to_rcan', 'swinir_to_edsr', 'rcan_to_edsr')
     examples = {f'train_dukd_{pair}_x4.yml' for pair in pairs}
-    examples |= {'train_dukd_edsr_x4_from_x2.yml', 'train_dukd_edsr_x4_upcycled.yml'}
+    examples |= {'train_dukd_edsr_x4_from_x2.yml', 'train_dukd_edsr_x4_upcycled.yml', 'train_dukd_edsr_x4_in_batch.yml'}
     rivals = {f'train_{method}_edsr_x4.yml' for method in RIVALS}
     assert names == own | tests | examples | rivals
 
@@ -69,7 +69,7 @@ def test_check_names_what_differs_and_writes_nothing(tmp_path):
     copied = tmp_path / 'generate.py'
     copied.write_bytes((FOLDER / 'generate.py').read_bytes())
     command = [sys.executable, str(copied)]
-    assert subprocess.run(command, check=True, capture_output=True).stdout.count(b' written') == 51
+    assert subprocess.run(command, check=True, capture_output=True).stdout.count(b' written') == 52
     assert subprocess.run([*command, '--check'], check=True, capture_output=True).stdout == b''
     changed = tmp_path / 'train_kd_rcan_x3.yml'
     text = changed.read_bytes().replace(b'loss_weight: 1.0', b'loss_weight: 2.0')
@@ -122,6 +122,11 @@ def test_one_method_and_schedule_for_all():
         if 'f24b4' in file.name or 'dukd_real' in file.name:  # written by hand
             continue
         opt = options.load(file)
+        if file.stem.endswith('_in_batch'):
+            dukd = opt['train']['dukd_opt']
+            assert dukd.pop('in_batch') * opt['datasets']['train']['batch_size_per_gpu'] == 6
+            assert dukd.pop('schedule') == {'start': 0.7 * opt['train']['total_iter']}
+            dukd['zoom_out'], dukd['consistency']['views'] = {'gt': True}, ['zoom_in', 'zoom_out']
         assert opt['train'] == first['train'], file.name
         train, scale = opt['datasets']['train'], opt['scale']
         assert train['gt_size'] == 48 * scale
