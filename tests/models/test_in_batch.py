@@ -59,6 +59,8 @@ def test_a_batch_that_is_too_small_is_a_sentence(samples, parts, multiple):
     ({}, {'accumulate': 8}, 16,
      'in_batch: batch_size_per_gpu: 16 in accumulate: 8 parts has not enough samples for a plain one and one for each '
      'of zoom_in and zoom_out; write batch_size_per_gpu: 24 or more.'),
+    ({}, {'feature_opt': {'rkd': {'type': 'RKDLoss'}}}, 4,
+     'feature_opt.rkd: RKDLoss relates 3 samples or more, but in_batch: 0.5 leaves fewer plain ones together'),
     ({'type': 'L1Loss', 'reduction': 'sum'}, {}, 16, 'reduction: a sum grows with its samples'),
     ({}, {'kd_opt': {**L1, 'reduction': 'sum'}}, 16, r'train\.kd_opt\.reduction: a sum grows with its samples'),
 ])  # fmt: skip

@@ -8,6 +8,8 @@ from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.schema.train import DukdLoss, Train
 
 _IN_BATCH = 'train.dukd_opt.in_batch'
+_RELATED = 3
+"""Samples that make an angle."""
 
 
 def check_plan(dukd: DukdLoss, report: Report) -> None:
@@ -54,6 +56,12 @@ def check_in_run(train: Train, batch_size: int | None, report: Report) -> None:
                          'write reduction: mean.')  # fmt: skip
     if batch_size and train.accumulate and batch_size % train.accumulate == 0:
         _check_share(dukd, batch_size, train.accumulate, report)
+        plain = batch_size // train.accumulate * (1 - dukd.in_batch)
+        for name, term in (train.feature_opt or {}).items():
+            if term and term.type == 'RKDLoss' and math.ceil(plain - 0.5) < _RELATED:
+                report.error(f'train.feature_opt.{name}', f'RKDLoss relates {_RELATED} samples or more, but in_batch: '
+                             f'{dukd.in_batch:g} leaves fewer plain ones together; write a smaller share or a larger '
+                             'batch_size_per_gpu.')  # fmt: skip
 
 
 def _check_share(dukd: DukdLoss, batch_size: int, accumulate: int, report: Report) -> None:
