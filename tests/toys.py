@@ -13,6 +13,18 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 STUDENT = {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 4, 'num_block': 1, 'upscale': 2}
 TEACHER = {**STUDENT, 'num_feat': 8, 'num_block': 2}
 L1 = {'type': 'L1Loss', 'loss_weight': 1.0, 'reduction': 'mean'}
+SWINIR = {'type': 'SwinIR', 'img_size': 8, 'window_size': 4, 'embed_dim': 4, 'depths': [2], 'num_heads': [2],
+          'mlp_ratio': 1, 'upscale': 2, 'upsampler': 'pixelshuffledirect'}  # fmt: skip
+EXPORTED = {
+    'EDSR': (STUDENT, 2),
+    'RCAN': ({'type': 'RCAN', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 4, 'num_group': 1, 'num_block': 1,
+              'squeeze_factor': 2, 'upscale': 3}, 3),
+    'SwinIR': (SWINIR, 2),
+    'SRVGGNetCompact': ({'type': 'SRVGGNetCompact', 'num_feat': 4, 'num_conv': 1, 'upscale': 4}, 4),
+    'RRDBNet': ({'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 4, 'num_block': 1, 'num_grow_ch': 2,
+                 'scale': 4}, 4),
+}  # fmt: skip
+"""Name to options and scale of the networks that `basicsr export` knows."""
 
 
 class IdentityUp(nn.Module):

@@ -21,6 +21,7 @@ from dukd_basicsr.evaluation.benchmark.report import Row, to_markdown
 from dukd_basicsr.networks.cost import count_macs, count_parameters, lr_size
 from dukd_basicsr.networks.onnx.check import LOOSE_TOLERANCE, Difference, compare, random_images, require_equal
 from dukd_basicsr.networks.onnx.graph import OPSET, to_onnx
+from dukd_basicsr.networks.onnx.kernels import Kept, keep
 from dukd_basicsr.networks.onnx.precision import find_calibration, read_calibration, to_fp16, to_int8
 from dukd_basicsr.networks.onnx.scores import find_sets, score
 from dukd_basicsr.networks.onnx.session import MISSING_PACKAGES, SUFFIX, ExportedNetwork, Metadata, open_session
@@ -56,6 +57,8 @@ class Report:
     """Of the float32 graph on random images and, where it is another, of the file; int8's on calibration images."""
     rows: list[Row]
     """The torch network and the file on the test sets; none without test sets."""
+    kept: Kept | None
+    """How near int8 stays to float32 on calibration images; None for other precisions."""
 
 
 def run(request: Request) -> Report:
@@ -92,6 +95,10 @@ def run(request: Request) -> Report:
         exported = _session(graph, request.out, metadata)
         differences[request.precision] = compare(net, exported, images)
         require_equal(differences[request.precision], LOOSE_TOLERANCE)
+    kept = None
+    if request.precision == 'int8':
+        exact = ExportedNetwork(open_session(_stamped(graph, metadata), as_written=True), request.out, metadata)
+        kept = keep(net, exact, exported, images)
     networks = [
         Network(f'{opened.name} (torch)', 'student', net, str(request.weights), opened.channels),
         Network(f'{request.out.name} ({request.precision})', 'student', exported, str(request.out), opened.channels),
@@ -99,8 +106,14 @@ def run(request: Request) -> Report:
     rows = score(networks, sets, metadata) if sets else []
     content = _stamped(graph, metadata)
     write_result(request.out, content)
-    report = Report(metadata, len(content), differences, rows)
+    report = Report(metadata, len(content), differences, rows, kept)
     sys.stdout.write(_text(report, request.out))
+    if kept is not None and kept.worse_than_promised:
+        sys.stderr.write(
+            f'basicsr export: int8 on this machine is worse than its calibration promised: {kept.here:.1f} dB to '
+            f'float32 instead of {kept.promised:.1f}, because its integer arithmetic saturates; {request.out} is right '
+            'elsewhere, but use fp32 or fp16 on machines like this one.\n'
+        )
     return report
 
 
@@ -180,5 +193,10 @@ def _text(report: Report, out: Path) -> str:
     for name, differences in report.differences.items():
         each = ', '.join(f'{found.largest:.1e} on {found.size}' for found in differences)
         lines.append(f'largest difference to torch, {name}: {each}')
+    if report.kept is not None:
+        lines.append(
+            f'int8 beside float32 on calibration images: {report.kept.here:.2f} dB on this machine, '
+            f'{report.kept.promised:.2f} dB promised by calibration'
+        )
     text = '\n'.join(lines) + '\n'
     return f'{text}\n{to_markdown(report.rows)}' if report.rows else text

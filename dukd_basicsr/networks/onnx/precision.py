@@ -7,6 +7,7 @@ import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,37 @@ def to_fp16(model: Any) -> Any:
     return convert_float_to_float16(copy.deepcopy(model), keep_io_types=True)
 
 
-def to_int8(model: Any, images: Iterable[np.ndarray]) -> Any:
-    """Convolutions and products with weights in 8 bits (QDQ): weights signed, a scale for each output channel;
-    activations unsigned, with ranges from the smallest and largest values that `images` cause.
+@dataclass(frozen=True)
+class Int8Form:
+    """Which 8 bits a quantised graph computes in. What `basicsr export` writes is `PORTABLE`, what each form costs
+    stands in docs/export.md. Types are spelled as onnxruntime's `QuantType`.
+    """
+
+    activations: str = 'QUInt8'
+    weights: str = 'QInt8'
+    seven_bit_weights: bool = True
+    """Signed weights from -64 to 64 instead of -127 to 127."""
+    scale_per_channel: bool = True
+    """A scale for each output channel of a layer; otherwise one for the whole layer."""
+    layout: str = 'QDQ'
+    """'QDQ': float operators between QuantizeLinear and DequantizeLinear, or 'QOperator': integer operators."""
+
+
+PORTABLE = Int8Form()
+"""The same picture on every CPU. x86 CPUs without VNNI multiply unsigned by signed bytes in pairs and saturate the sum
+of a pair at 32767 (pmaddubsw): 255 * 127 + 255 * 127 does not fit, 255 * 64 + 255 * 64 = 32640 does."""
+
+
+def to_int8(model: Any, images: Iterable[np.ndarray], form: Int8Form = PORTABLE) -> Any:
+    """Convolutions and products with weights in 8 bits, with ranges of activations from the smallest and largest values
+    that `images` cause.
 
     The first and the last layer are quantised too: left out, they give 0.01 dB and take four times as long (EDSR 24x4).
 
     Args:
         model (onnx.ModelProto): float32; left unchanged.
         images (Iterable[np.ndarray]): (1, C, H, W) float32 in [0, 1], as the network will see; at least one.
+        form (Int8Form): Other than the default only to measure what it costs.
     """
     import onnx
     from onnxruntime import quantization
@@ -61,11 +84,27 @@ def to_int8(model: Any, images: Iterable[np.ndarray]) -> Any:
         source, target = Path(folder) / 'float.onnx', Path(folder) / 'int8.onnx'
         onnx.save(model, source)
         quantization.quantize_static(
-            source, target, Reader(), quant_format=quantization.QuantFormat.QDQ, op_types_to_quantize=list(QUANTISED),
-            per_channel=True, activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
-            extra_options={'MatMulConstBOnly': True},
-        )  # fmt: skip
+            source,
+            target,
+            Reader(),
+            quant_format=quantization.QuantFormat[form.layout],
+            op_types_to_quantize=list(QUANTISED),
+            per_channel=form.scale_per_channel,
+            reduce_range=form.seven_bit_weights,
+            activation_type=quantization.QuantType[form.activations],
+            weight_type=quantization.QuantType[form.weights],
+            nodes_to_exclude=_products_of_activations(model),
+            extra_options={'WeightSymmetric': True},
+        )
         return onnx.load(target)
+
+
+def _products_of_activations(model: Any) -> list[str]:
+    """Names of the nodes that multiply two activations, as attention does; onnxruntime's own option for it,
+    MatMulConstBOnly, is heeded in no QDQ graph.
+    """
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return [node.name for node in model.graph.node if node.op_type == 'MatMul' and node.input[1] not in constants]
 
 
 def find_calibration(folder: Path) -> Sequence[Path]:

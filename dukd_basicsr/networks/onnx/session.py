@@ -122,11 +122,13 @@ def open_exported(path: Path) -> ExportedNetwork:
     return ExportedNetwork(session, path, metadata)
 
 
-def open_session(model: Path | bytes) -> Any:
+def open_session(model: Path | bytes, *, as_written: bool = False) -> Any:
     """An onnxruntime session with torch's number of threads.
 
     Args:
         model (Path | bytes): A file or its content.
+        as_written (bool): Every node computed as it stands in the file. Otherwise onnxruntime rewrites the graph to
+            make it fast: 'quantise, float convolution' becomes an integer convolution by the CPU's own instructions.
 
     Raises:
         UserError: onnxruntime is not installed, or cannot read the model.
@@ -138,6 +140,8 @@ def open_session(model: Path | bytes) -> Any:
         raise UserError(f'{name}: {MISSING_PACKAGES}') from None
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = torch.get_num_threads()
+    if as_written:
+        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     settings.log_severity_level = 3  # its warnings are about nodes it moves to the CPU, and no one can act on them
     wanted = ('CUDAExecutionProvider', 'CPUExecutionProvider')
     providers = [provider for provider in wanted if provider in onnxruntime.get_available_providers()]

@@ -28,21 +28,10 @@ from dukd_basicsr.networks.onnx.graph import pad, to_onnx
 from dukd_basicsr.networks.onnx.precision import to_fp16, to_int8
 from dukd_basicsr.networks.onnx.session import ExportedNetwork, Metadata, open_exported, open_session
 from dukd_basicsr.networks.weights import build_network
-from tests.toys import REPOSITORY, STUDENT, save_weights
+from tests.toys import EXPORTED, REPOSITORY, STUDENT, save_weights
 
 PAGE = REPOSITORY / 'docs' / 'export.md'
 PHOTOGRAPH = Path(skimage.data.__file__).parent / 'chelsea.png'
-SWINIR = {'type': 'SwinIR', 'img_size': 8, 'window_size': 4, 'embed_dim': 4, 'depths': [2], 'num_heads': [2],
-          'mlp_ratio': 1, 'upscale': 2, 'upsampler': 'pixelshuffledirect'}  # fmt: skip
-NETWORKS = {
-    'EDSR': (STUDENT, 2),
-    'RCAN': ({'type': 'RCAN', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 4, 'num_group': 1, 'num_block': 1,
-              'squeeze_factor': 2, 'upscale': 3}, 3),
-    'SwinIR': (SWINIR, 2),
-    'SRVGGNetCompact': ({'type': 'SRVGGNetCompact', 'num_feat': 4, 'num_conv': 1, 'upscale': 4}, 4),
-    'RRDBNet': ({'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 4, 'num_block': 1, 'num_grow_ch': 2,
-                 'scale': 4}, 4),
-}  # fmt: skip
 ABOUT = Metadata('1', 'EDSR', 2, 3, 'RGB', '[0, 1]', 'fp32', 17, 5, 7, 'a.pth', 'ab')
 
 
@@ -54,11 +43,11 @@ def command(*arguments):
     return main(['export', *map(str, arguments)])
 
 
-@pytest.fixture(scope='module', params=NETWORKS)
+@pytest.fixture(scope='module', params=EXPORTED)
 def traced(request):
     """A network, its scale and its graph."""
     torch.manual_seed(0)
-    opt, scale = NETWORKS[request.param]
+    opt, scale = EXPORTED[request.param]
     net = build_network(opt).eval()
     before, stock = copy.deepcopy(net), swinir_arch.window_reverse
     model = to_onnx(net, scale, 3)

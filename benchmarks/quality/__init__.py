@@ -1,0 +1,1 @@
+"""What a student costs and gives in pictures."""
