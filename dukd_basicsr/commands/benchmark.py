@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError('--pictures needs a folder to write to: add -o results/benchmark.')
     if args.tile is not None and args.tile < 1:
         raise UserError(f'--tile {args.tile}: tiles have a side of at least 1 LR pixel; 256 is common.')
+    from dukd_basicsr import plugin  # noqa: F401  first: makes basicsr importable
     from dukd_basicsr.evaluation.benchmark import run as benchmark
 
     benchmark.run(args.opt, args.out, args.pictures, weights=args.weights, self_ensemble=args.self_ensemble,

@@ -12,9 +12,8 @@ from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.networks import padding
 from dukd_basicsr.networks.acceleration import channels_last, reduced
 from dukd_basicsr.networks.build import input_channels, load_network
+from dukd_basicsr.networks.padding import PROBE_SIZE
 
-PROBE_SIZE = 16
-"""Side of the zeros that a teacher answers once: small and even."""
 CPU_BATCH = 2
 """Images that the teacher labels at once on the CPU."""
 
@@ -126,16 +125,16 @@ def check_output(teacher: nn.Module, scale: int, channels: int) -> None:
     Raises:
         UserError: The teacher fails on it, or its scale or channels are not the student's.
     """
-    probe = torch.zeros(1, channels, PROBE_SIZE, PROBE_SIZE)
     try:
-        answer = teacher(probe)
+        answer = padding.answer_zeros(teacher, channels)
     except Exception as error:  # a network of anyone's, which raises what it likes
         raise UserError(f'network_t: the teacher cannot take {channels}-channel images as the student does '
                         f'({str(error).splitlines()[0]}).') from None  # fmt: skip
+    probe = (1, channels, PROBE_SIZE, PROBE_SIZE)
     expected = (1, channels, PROBE_SIZE * scale, PROBE_SIZE * scale)
     if tuple(answer.shape) != expected:
         raise UserError(
-            f'network_t: the teacher turns {tuple(probe.shape)} into {tuple(answer.shape)}, but scale: {scale} needs '
+            f'network_t: the teacher turns {probe} into {tuple(answer.shape)}, but scale: {scale} needs '
             f'{expected}; use a teacher of that scale or change scale and network_g.'
         )
 

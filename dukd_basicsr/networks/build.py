@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks import padding
+from dukd_basicsr.networks.cost import physical_memory
 from dukd_basicsr.networks.weights import build_network, load_into, read_weights
 from dukd_basicsr.options.report import one_line
 
@@ -113,14 +113,6 @@ class _Allowance(TorchFunctionMode):
         if self.tensors > MOST_TENSORS:
             raise UserError(f'{self.what} of these arguments has more than {MOST_TENSORS} layers; write a smaller one.')
         return func(*args, **kwargs)
-
-
-def physical_memory() -> int:
-    """Bytes of this machine; 64 GiB where the system does not tell."""
-    try:
-        return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-    except (AttributeError, OSError, ValueError):  # Windows
-        return 2**36
 
 
 def _largest(value: Any) -> int:

@@ -1,10 +1,12 @@
-"""What a network costs: parameters and multiply-accumulates."""
+"""What a network costs, in parameters, multiply-accumulates and memory, and what memory there is."""
 
 from __future__ import annotations
 
 import copy
+import os
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from dukd_basicsr.evaluation.benchmark.measure import super_resolve
 from dukd_basicsr.networks import window_masks as masks
+from dukd_basicsr.networks.padding import super_resolve
 
 OUTPUT_WIDTH, OUTPUT_HEIGHT = 1280, 720
 """The output that super-resolution papers count for."""
@@ -79,24 +81,44 @@ def peak_memory(net: nn.Module, height: int, width: int, channels: int, device: 
     masks.forget()  # else they would be the first row's alone
     weights = sum(tensor.nbytes for tensor in (*net.parameters(), *net.buffers()))
     if device.type == 'cuda':
-        measured = _measured(net, torch.zeros(1, channels, height, width, device=device))
+        measured = _measure_cuda(net, torch.zeros(1, channels, height, width, device=device))
         return None if measured is None else weights + measured
     try:
-        meta = copy.deepcopy(net).to('meta')
-        return weights + counted(lambda: super_resolve(meta, torch.zeros(1, channels, height, width, device='meta')))
+        meta, size = copy.deepcopy(net).to('meta'), (1, channels, height, width)
+        return weights + count_bytes(lambda: super_resolve(meta, torch.zeros(size, device='meta')))
     except (RuntimeError, TypeError, ValueError):  # a value was asked of a tensor that has none
-        small = counted(lambda: super_resolve(net, torch.zeros(1, channels, SMALL, SMALL)))
+        small = count_bytes(lambda: super_resolve(net, torch.zeros(1, channels, SMALL, SMALL)))
         return weights + round(small * height * width / SMALL**2)
 
 
-def counted(run: Callable[[], Any]) -> int:
+def count_bytes(run: Callable[[], Any]) -> int:
     """The most bytes of tensors, made while `run` runs, that are alive at once."""
     with _LivingBytes() as living:
         run()
     return living.peak
 
 
-def _measured(net: nn.Module, lq: Tensor) -> int | None:
+def free_memory(device: torch.device) -> int:
+    """Bytes that a network may still take on a device; 2 GiB where the system does not tell."""
+    if device.type == 'cuda':
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, for torch
+        return torch.cuda.mem_get_info(device)[0] + kept
+    try:  # sysconf counts what holds the files that were read last as taken
+        lines = Path('/proc/meminfo').read_text(encoding='ascii').splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith('MemAvailable:'))
+    except (OSError, StopIteration):  # not on every system
+        return 2**31
+
+
+def physical_memory() -> int:
+    """Bytes of this machine; 64 GiB where the system does not tell."""
+    try:
+        return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    except (AttributeError, OSError, ValueError):  # Windows
+        return 2**36
+
+
+def _measure_cuda(net: nn.Module, lq: Tensor) -> int | None:
     torch.cuda.synchronize(lq.device)
     before = torch.cuda.memory_allocated(lq.device) - lq.nbytes
     torch.cuda.reset_peak_memory_stats(lq.device)

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from dukd_basicsr import options
-from dukd_basicsr.archs.spandrel_arch import Spandrel
 from dukd_basicsr.distillation.teacher import as_list
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.networks import layouts, padding
+from dukd_basicsr.networks import layouts
 from dukd_basicsr.networks.build import build, describe, input_channels, load_network
+from dukd_basicsr.networks.padding import PROBE_SIZE, answer_zeros
 from dukd_basicsr.networks.weights import Weights, load_into, read_weights
 
-PROBE_SIZE = 16
 TRAINED = 'params_ema'
 """What BasicSR validates with; 'params' is taken where it is missing."""
 
@@ -109,7 +107,7 @@ def _network_of(opt: Mapping[str, Any], path: Path, file: Path) -> tuple[str, di
 
 def _of_spandrel(path: Path, weights: Weights) -> Opened:
     try:
-        net = Spandrel(str(path))
+        net: Any = build({'type': 'Spandrel', 'path': str(path)}, str(path))
     except UserError as error:
         names = ', '.join(list(weights)[:4])
         raise UserError(f'{path}: no known network; its names begin with {names}. Known: {layouts.KNOWN}; give the '
@@ -122,10 +120,8 @@ def _opened(
 ) -> Opened:
     """Ask the network once for its scale: no two architectures name it alike."""
     net = net.float().eval().requires_grad_(False)
-    probe = torch.zeros(1, channels, PROBE_SIZE, PROBE_SIZE)
     try:
-        with torch.no_grad():
-            output = padding.forward(net, probe, padding.size_requirement(net))
+        output = answer_zeros(net, channels)
     except Exception as error:  # a class of anyone's, which raises what it likes
         raise UserError(
             f'{path}: {type(net).__name__} with these arguments does not take an image of {channels} channels '

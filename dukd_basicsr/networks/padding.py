@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+PROBE_SIZE = 16
+"""Side of the image of zeros that a network is asked once, to learn the size of its answers: small and even."""
 _FOLDED = {1: 4, 2: 2}
 
 
@@ -78,3 +80,22 @@ def forward(net: Callable[[Tensor], Tensor], lq: Tensor, requirement: SizeRequir
     """`net(lq)` for an input of any size; the padded pixels are gone from the output, so they carry no loss."""
     padded = pad(lq, requirement)
     return crop(net(padded), padded, lq)
+
+
+@torch.no_grad()
+def super_resolve(net: nn.Module, lq: Tensor) -> Tensor:
+    """Ask a network for the whole image at once.
+
+    Args:
+        net (nn.Module): In eval mode; a network with windows sees the image padded.
+        lq (Tensor): (B, C, H, W) in [0, 1], of any size, on the network's device.
+
+    Returns:
+        Tensor: (B, C, s * H, s * W); neither clamped nor rounded.
+    """
+    return forward(net, lq, size_requirement(net))
+
+
+def answer_zeros(net: nn.Module, channels: int, side: int = PROBE_SIZE) -> Tensor:
+    """What a network makes of (1, channels, side, side) zeros on the CPU: its scale and channels are in the shape."""
+    return super_resolve(net, torch.zeros(1, channels, side, side))

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dukd_basicsr.consistency import INVOLUTIONS
-from dukd_basicsr.evaluation.benchmark.measure import super_resolve
-from dukd_basicsr.networks.padding import SizeRequirement
+from dukd_basicsr.networks.padding import SizeRequirement, super_resolve
 
 TURNS = [tuple(op for op, used in zip(('hflip', 'vflip', 'transpose'), drawn, strict=True) if used)
          for drawn in product((False, True), repeat=3)]  # fmt: skip

@@ -10,24 +10,26 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from pathlib import Path
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from dukd_basicsr.distillation.teacher import Teacher
-from dukd_basicsr.errors import RunError
-from dukd_basicsr.evaluation.benchmark.measure import Network, super_resolve
 from dukd_basicsr.networks import padding
-from dukd_basicsr.networks.padding import SizeRequirement
+from dukd_basicsr.networks.cost import count_bytes, free_memory
+from dukd_basicsr.networks.padding import PROBE_SIZE, SizeRequirement, super_resolve
 from dukd_basicsr.networks.self_ensemble import SelfEnsemble
+
+Progress = Callable[[int, int], object]
+"""Called with the tiles done and all of them, after each."""
 
 OVERLAP = 96
 """LR pixels around a tile where nothing bounds what the network sees, or where the bound is larger: Real-ESRGAN's
 RRDBNet could see 351, but its tiles differ from the whole by 0.40 of 1/255 at most with 64, and by 0.007 with 96."""
 SHARE = 0.5
 """Of the free memory that a forward may take."""
-PROBE_SIZE = 16
+WORKSPACE = 2
+"""What a forward takes, in units of its living tensors: convolutions may copy what they read and write."""
 LEAST = 32
 """Side of the smallest tile: below, overlaps are all the work."""
 _POINTWISE = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Identity, nn.PixelShuffle, nn.Dropout)
@@ -102,27 +104,18 @@ def tile_that_fits(net: nn.Module, channels: int, device: torch.device) -> int:
     """The side of an LR tile, its overlap included, whose forward fits into the free memory of the device.
 
     Args:
-        net (nn.Module): On the device; asked once, with a small input, for the sizes of its maps.
+        net (nn.Module): On the device; asked once, with a small image of zeros.
         channels (int): Of its input.
         device (torch.device): Where it is.
     """
-    largest = 1
-
-    def see(module: nn.Module, inputs: object, output: object) -> None:
-        nonlocal largest
-        if isinstance(output, Tensor):
-            largest = max(largest, output.numel())
-
-    handles = [module.register_forward_hook(see) for module in net.modules()]
-    try:
-        side = padding.size_requirement(net).padded(PROBE_SIZE)
-        padding.forward(net, torch.zeros(1, channels, side, side, device=device), padding.size_requirement(net))
-    finally:
-        for handle in handles:
-            handle.remove()
-    a_pixel = 4 * 4 * largest / side**2  # float32; input, output, a residual and a convolution's workspace of that size
+    side = padding.size_requirement(net).padded(PROBE_SIZE)
+    answers: list[Tensor] = []
+    probe = torch.zeros(1, channels, side, side, device=device)
+    living = count_bytes(lambda: answers.append(super_resolve(net, probe)))
+    # An exported network is run by onnxruntime, which shows its answer only.
+    a_pixel = WORKSPACE * max(living, 2 * answers[0].nbytes) / side**2
     align = alignment_of(net)
-    fits = int(math.sqrt(SHARE * _free_memory(device) / a_pixel)) // align * align
+    fits = int(math.sqrt(SHARE * free_memory(device) / a_pixel)) // align * align
     return max(fits, LEAST, align)
 
 
@@ -132,7 +125,8 @@ def super_resolve_tiled(
     lq: Tensor,
     tile: int,
     overlap: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress | None = None,
+    device: torch.device | None = None,
 ) -> Tensor:
     """Super-resolve an image tile by tile.
 
@@ -142,22 +136,23 @@ def super_resolve_tiled(
         tile (int): Side of a tile in LR pixels without its overlap; rounded up to the alignment.
         overlap (int | None): LR pixels around it; default: `overlap_of`.
         progress (Callable | None): Called with the tiles done and all of them, after each.
+        device (torch.device | None): Where the network is, if not where the image is; each tile is taken there.
 
     Returns:
         Tensor: (B, C, s * H, s * W) on lq's device.
     """
-    align, requirement = alignment_of(net), padding.size_requirement(net)
+    align = alignment_of(net)
     tile = -(-max(tile, 1) // align) * align
     overlap = overlap_of(net) if overlap is None else -(-overlap // align) * align
     height, width = lq.shape[-2:]
     corners = [(top, left) for top in range(0, height, tile) for left in range(0, width, tile)]
-    result: Tensor | None = None
+    result = lq.new_empty(0)
     for number, (top, left) in enumerate(corners, 1):
         above, before = min(overlap, top), min(overlap, left)
         part = lq[..., top - above : top + tile + overlap, left - before : left + tile + overlap]
-        output = padding.forward(net, part, requirement)
+        output = super_resolve(net, part.to(device)).to(lq.device)
         s = output.shape[-1] // part.shape[-1]
-        if result is None:
+        if number == 1:
             result = output.new_empty(*output.shape[:-2], s * height, s * width)
         rows, columns = min(tile, height - top), min(tile, width - left)
         result[..., s * top : s * (top + rows), s * left : s * (left + columns)] = output[
@@ -165,89 +160,91 @@ def super_resolve_tiled(
         ]
         if progress:
             progress(number, len(corners))
-    assert result is not None  # noqa: S101  an image has a pixel
     return result
 
 
-def _free_memory(device: torch.device) -> int:
-    if device.type == 'cuda':
-        return torch.cuda.mem_get_info(device)[0]
-    try:  # sysconf counts what holds the files that were read last as taken
-        lines = Path('/proc/meminfo').read_text(encoding='ascii').splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith('MemAvailable:'))
-    except (OSError, StopIteration):  # not on every system
-        return 2**31
+class Tiler:
+    """One network, asked for images of any size: for the whole where memory allows it, else tile by tile.
 
-
-class WholeOrTiled:
-    """How a benchmark asks a network for an image.
-
-    Only networks whose outputs depend on a bounded neighbourhood are asked in tiles, each with all of it around:
-    every other network (global pooling, windows) is asked for the whole image, whatever `tile` says.
+    A tile is as large as the free memory should hold, and is halved where a GPU has no memory for it after all.
 
     Args:
-        tile (int | None): LR images with a longer side are computed in tiles of this side; None: only those that the
-            GPU has no memory for.
+        net (nn.Module): Eval, on the device; a `SelfEnsemble` is asked in tiles by its own network.
+        channels (int): Of its input.
+        device (torch.device): Where it is. Of an image that is elsewhere only a tile at a time is taken there.
+        tile (int | None): Side of the tiles of all larger images in LR pixels; None: what memory allows.
+        exact (bool): Whether only tiles that give the whole image's result will do. A network that may look beyond
+            any overlap is then asked for whole images, whatever `tile` says.
     """
 
-    def __init__(self, tile: int | None = None) -> None:
-        self.tile = tile
-        self.margins: dict[str, int | None] = {}
-        self.fitting: dict[tuple[str, torch.Size], int] = {}
-        """Side of the tiles of an image that was too large, so that no timed forward tries it again."""
+    def __init__(
+        self, net: nn.Module, channels: int, device: torch.device, tile: int | None = None, exact: bool = False
+    ) -> None:
+        self.net, self.channels, self.device, self.tile, self.exact = net, channels, device, tile, exact
+        self._bare = net.net if isinstance(net, SelfEnsemble) else net
+        self._halved: dict[torch.Size, int] = {}
+        """Side of the tiles of a size of images that was too large, so that no later image tries it again."""
 
-    def __call__(self, network: Network, lq: Tensor) -> tuple[Tensor, bool]:
-        """(1, C, H, W) to the network's output, and whether it was computed in tiles.
+    def __call__(self, lq: Tensor, progress: Progress | None = None) -> tuple[Tensor, bool]:
+        """Super-resolve an image.
+
+        Args:
+            lq (Tensor): (B, C, H, W) in [0, 1].
+            progress (Callable | None): Called with the tiles done and all of them, after each.
+
+        Returns:
+            tuple[Tensor, bool]: (B, C, s * H, s * W) on lq's device, and whether it was computed in tiles.
 
         Raises:
-            RunError: The GPU has not enough memory, and tiles would not help or would change the result.
+            torch.cuda.OutOfMemoryError: The GPU has no memory for the smallest tile, or tiles would not be exact.
         """
-        key, longest = (network.name, lq.shape), max(lq.shape[-2:])
-        side = self.fitting.get(key, min(self.tile or longest, longest))
-        # With `tile` already for the first image, which is not timed.
-        margin = self._margin(network) if self.tile or side < longest else None
+        longest = max(lq.shape[-2:])
+        side = self._halved.get(lq.shape) or self._side_for(*lq.shape[-2:])
+        # With `tile` already for the first image, which a benchmark does not time.
+        overlap = self.overlap if self.tile or side < longest else None
         while True:
             try:
-                if margin is None or side >= longest:
-                    return super_resolve(network.net, lq), False
-                return _in_tiles(network.net, side, margin)(lq), True
+                if side >= longest or overlap is None:
+                    output = super_resolve(self.net, lq.to(self.device)).to(lq.device)
+                    if progress:
+                        progress(1, 1)
+                    return output, False
+                return self._ask_in_tiles(lq, side, overlap, progress), True
             except torch.cuda.OutOfMemoryError:
-                margin = self._margin(network)
-                if margin is None or side <= LEAST:
-                    raise RunError(
-                        f'{network.name}: the GPU has not enough memory for an LR image of {lq.shape[-1]}x'
-                        f'{lq.shape[-2]}, and tiles cannot give the same result with less; write num_gpu: 0 to '
-                        'measure on the CPU.'
-                    ) from None
+                overlap = self.overlap
+                if side <= LEAST or overlap is None:
+                    raise
             torch.cuda.empty_cache()
-            side = self.fitting[key] = side // 2
+            side = self._halved[lq.shape] = min(side, longest) // 2
 
-    def _margin(self, network: Network) -> int | None:
-        """LR pixels around a tile that make it exact; None where no number does."""
-        if network.name not in self.margins:
-            self.margins[network.name] = margin_of(_bare(network.net))
-        return self.margins[network.name]
+    @cached_property
+    def overlap(self) -> int | None:
+        """LR pixels around a tile; None where tiles are not exact and must be."""
+        return margin_of(self._bare) if self.exact else overlap_of(self._bare)
+
+    def _side_for(self, height: int, width: int) -> int:
+        """Side of the tiles, without overlap, of an image; its longer side where one forward takes it all."""
+        if self.tile or height * width <= self._side_that_fits**2:
+            return self.tile or max(height, width)
+        return max(self._side_that_fits - 2 * (self.overlap or 0), LEAST)
+
+    @cached_property
+    def _side_that_fits(self) -> int:
+        return tile_that_fits(self._bare, self.channels, self.device)
+
+    def _ask_in_tiles(self, lq: Tensor, tile: int, overlap: int, progress: Progress | None) -> Tensor:
+        if isinstance(self.net, SelfEnsemble):
+            return SelfEnsemble(_Tiled(self._bare, tile, overlap))(lq.to(self.device)).to(lq.device)
+        return super_resolve_tiled(self.net, lq, tile, overlap, progress, self.device)
 
 
 class _Tiled(nn.Module):
     """A network that is asked tile by tile, and so for any size."""
 
-    def __init__(self, net: nn.Module, tile: int, margin: int) -> None:
+    def __init__(self, net: nn.Module, tile: int, overlap: int) -> None:
         super().__init__()
-        self.net, self.tile, self.margin = net, tile, margin
+        self.net, self.tile, self.overlap = net, tile, overlap
         self.size_requirement = SizeRequirement()
 
     def forward(self, lq: Tensor) -> Tensor:
-        return super_resolve_tiled(self.net, lq, self.tile, self.margin)
-
-
-def _in_tiles(net: nn.Module, tile: int, margin: int) -> nn.Module:
-    tiled = _Tiled(_bare(net), tile, margin)
-    return SelfEnsemble(tiled) if isinstance(net, SelfEnsemble) else tiled
-
-
-def _bare(net: nn.Module) -> nn.Module:
-    """What a teacher or a self-ensemble asks."""
-    while isinstance(net, (SelfEnsemble, Teacher)):
-        net = net.net
-    return net
+        return super_resolve_tiled(self.net, lq, self.tile, self.overlap)

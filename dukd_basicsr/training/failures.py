@@ -108,7 +108,7 @@ def out_of_memory(opt: Mapping[str, Any], text: str) -> str:
 def _device_memory() -> tuple[str, int]:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name(), torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-    from dukd_basicsr.networks.build import physical_memory
+    from dukd_basicsr.networks.cost import physical_memory
 
     return 'this machine', physical_memory()
 

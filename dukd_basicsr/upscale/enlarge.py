@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
-from torch import Tensor, nn
+from torch import Tensor
 
-from dukd_basicsr.networks.tiling import LEAST, overlap_of, super_resolve_tiled, tile_that_fits
+from dukd_basicsr.networks.tiling import Progress, Tiler
 from dukd_basicsr.resize import imresize
 from dukd_basicsr.upscale.images import Picture
-
-Progress = Callable[[int, int], object]
-"""Called with the tiles done and all of them."""
 
 _TO_YCBCR = torch.tensor([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
 """From RGB to Y, Cb, Cr, both in [0, 1], without the offsets: ITU-R BT.601, as BasicSR's `rgb2ycbcr`."""
@@ -25,21 +20,15 @@ _OFFSETS = torch.tensor([16, 128, 128]).view(1, 3, 1, 1) / 255
 
 @dataclass(frozen=True)
 class Enlarger:
-    """A network and how it is asked.
+    """A network for pictures of any kind.
 
     Args:
-        net (nn.Module): Eval, on the device.
+        tiler (Tiler): Asks the network, of 1 or 3 channels.
         scale (int): Of the network.
-        channels (int): 1 or 3, of its input and output.
-        device (torch.device): Where it is.
-        tile (int | None): Side of the tiles in LR pixels, of all images that are larger; None: what memory allows.
     """
 
-    net: nn.Module
+    tiler: Tiler
     scale: int
-    channels: int
-    device: torch.device
-    tile: int | None = None
 
     def __call__(self, picture: Picture, progress: Progress) -> Picture:
         """The enlarged image, of the same kind: clamped and rounded, grey for grey, 16 bits for 16 bits.
@@ -72,45 +61,15 @@ class Enlarger:
         channel sees Y of YCbCr, from 16 to 235 as BasicSR's `color: y` trains it; Cb and Cr are enlarged by bicubic.
         """
         grey = image.shape[1] == 1
-        if self.channels == 3:
-            output = self._ask(image.expand(1, 3, *image.shape[-2:]), progress)
+        if self.tiler.channels == 3:
+            output = self.tiler(image.expand(1, 3, *image.shape[-2:]), progress)[0]
             return output.mean(1, keepdim=True) if grey else output
         if grey:
-            return (self._ask((image * 219 + 16) / 255, progress) * 255 - 16) / 219
+            return (self.tiler((image * 219 + 16) / 255, progress)[0] * 255 - 16) / 219
         ycbcr = torch.einsum('ij,bjhw->bihw', _TO_YCBCR, image) + _OFFSETS
-        luma = self._ask(ycbcr[:, :1], progress)
+        luma, _ = self.tiler(ycbcr[:, :1], progress)
         large = torch.cat((luma, imresize(ycbcr[:, 1:], self.scale)), 1) - _OFFSETS
         return torch.einsum('ij,bjhw->bihw', torch.linalg.inv(_TO_YCBCR), large)
-
-    def _ask(self, lq: Tensor, progress: Progress) -> Tensor:
-        tile = self.tile or self._tile_for(*lq.shape[-2:])
-        return super_resolve_tiled(_Visited(self.net, self.device), lq, tile, self.overlap, progress)
-
-    def _tile_for(self, height: int, width: int) -> int:
-        """Side of the tiles, without overlap, of an LR image; its longer side where one forward takes it all."""
-        if height * width <= self._side_that_fits**2:
-            return max(height, width)
-        return max(self._side_that_fits - 2 * self.overlap, LEAST)
-
-    @cached_property
-    def overlap(self) -> int:
-        """LR pixels around a tile."""
-        return overlap_of(self.net)
-
-    @cached_property
-    def _side_that_fits(self) -> int:
-        return tile_that_fits(self.net, self.channels, self.device)
-
-
-class _Visited(nn.Module):
-    """A network whose inputs and outputs are on the CPU, so that only a tile has to fit into the GPU's memory."""
-
-    def __init__(self, net: nn.Module, device: torch.device) -> None:
-        super().__init__()
-        self.net, self.device = net, device
-
-    def forward(self, lq: Tensor) -> Tensor:
-        return self.net(lq.to(self.device)).float().cpu()
 
 
 def _visible(picture: Picture) -> np.ndarray:

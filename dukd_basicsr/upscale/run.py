@@ -15,9 +15,9 @@ from tqdm import tqdm
 from dukd_basicsr.data.atomic import write_result
 from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.evaluation.pictures import CROP, Panel, comparison, most_different_crop
-from dukd_basicsr.networks.build import physical_memory
+from dukd_basicsr.networks.cost import physical_memory
 from dukd_basicsr.networks.open_network import Opened, open_network
-from dukd_basicsr.networks.tiling import is_exact
+from dukd_basicsr.networks.tiling import Tiler, is_exact
 from dukd_basicsr.upscale.encoding import encode, fit_for, to_8_bit
 from dukd_basicsr.upscale.enlarge import Enlarger
 from dukd_basicsr.upscale.files import Job, plan
@@ -63,8 +63,8 @@ def run(request: Request) -> None:
         raise UserError(f'{request.weights}: a network of {opened.channels} channels; images have 1 or 3.')
     for note in opened.notes:
         sys.stderr.write(f'basicsr upscale: {note}\n')
-    enlarger = Enlarger(opened.net.to(device), opened.scale, opened.channels, device, request.tile)
-    failed = _Run(enlarger, opened, request.kind).all(jobs)
+    tiler = Tiler(opened.net.to(device), opened.channels, device, request.tile)
+    failed = _Run(Enlarger(tiler, opened.scale), opened, request.kind).all(jobs)
     sys.stdout.write(f'{len(jobs) - failed} of {len(jobs)} images enlarged x{opened.scale} by {opened.name}: '
                      f'{request.out}\n')  # fmt: skip
     if failed:
@@ -82,7 +82,7 @@ class _Run:
 
     def __init__(self, enlarger: Enlarger, opened: Opened, kind: str) -> None:
         self.enlarger, self.opened, self.kind = enlarger, opened, kind
-        self.tiles_explained = is_exact(enlarger.net)
+        self.tiles_explained = is_exact(opened.net)
 
     def all(self, jobs: Sequence[Job]) -> int:
         """How many could not be enlarged."""
@@ -108,8 +108,11 @@ class _Run:
             self.reached(done + size * tiles // of)
             if of > 1 and not self.tiles_explained:
                 self.tiles_explained = True
-                self.say(f'{self.opened.name} may see further than the {self.enlarger.overlap} pixels by which its '
-                         'tiles overlap, so they may differ a little from the image as a whole.')  # fmt: skip
+                overlap = self.enlarger.tiler.overlap
+                self.say(
+                    f'{self.opened.name} may see further than the {overlap} pixels by which its tiles overlap, so they '
+                    'may differ a little from the image as a whole.'
+                )
 
         self.require_memory(picture, _BYTES_PER_PIXEL + (_BYTES_TO_COMPARE if job.comparison else 0))
         try:

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from dukd_basicsr.evaluation.benchmark.measure import super_resolve
 from dukd_basicsr.networks import window_masks as masks
-from dukd_basicsr.networks.cost import _measured, counted, peak_memory
+from dukd_basicsr.networks.cost import _measure_cuda, count_bytes, peak_memory
+from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.networks.self_ensemble import SelfEnsemble
 from dukd_basicsr.networks.weights import build_network
 from tests.evaluation.benchmark.test_run import AsksForValues
@@ -40,10 +40,10 @@ def test_living_tensors_are_counted(kept, alive):
 
 def test_views_and_changes_in_place_cost_nothing():
     x = torch.zeros(5, 4)
-    assert counted(lambda: x.view(4, 5).add_(1).relu_().t()) == 0
-    assert counted(lambda: (x + 1).view(-1).mul_(2)) == 80
-    assert counted(lambda: [x + 1 for _ in range(3)]) == 240
-    assert counted(lambda: [None for _ in range(3) if (x + 1) is None]) == 80
+    assert count_bytes(lambda: x.view(4, 5).add_(1).relu_().t()) == 0
+    assert count_bytes(lambda: (x + 1).view(-1).mul_(2)) == 80
+    assert count_bytes(lambda: [x + 1 for _ in range(3)]) == 240
+    assert count_bytes(lambda: [None for _ in range(3) if (x + 1) is None]) == 80
 
 
 @pytest.mark.parametrize('network', [STUDENT, TINY_SWINIR])
@@ -51,7 +51,7 @@ def test_counting_without_computing_is_counting(network):
     net = build_network(network).eval()
     weights = sum(tensor.nbytes for tensor in (*net.parameters(), *net.buffers()))
     masks.forget()
-    real = counted(lambda: super_resolve(net, torch.zeros(1, 3, 21, 34)))
+    real = count_bytes(lambda: super_resolve(net, torch.zeros(1, 3, 21, 34)))
     for _ in range(2):  # whatever a network keeps of an earlier input; EDSR's mean moves with its input
         assert peak_memory(net, 21, 34, 3, CPU) == pytest.approx(weights + real, abs=16)
 
@@ -69,13 +69,13 @@ def test_on_cuda_the_allocator_is_asked(monkeypatch):
     for name, value in (('memory_allocated', others + lq.nbytes), ('max_memory_allocated', peak),
                         ('synchronize', None), ('reset_peak_memory_stats', None)):  # fmt: skip
         monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
-    assert _measured(net, lq) == peak - others
+    assert _measure_cuda(net, lq) == peak - others
 
     def exhausted(x):
         raise torch.cuda.OutOfMemoryError
 
     monkeypatch.setattr(net, 'forward', exhausted)
-    assert _measured(net, lq) is None
+    assert _measure_cuda(net, lq) is None
 
 
 def test_a_self_ensemble_needs_little_more_than_its_network():

@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from dukd_basicsr.evaluation.benchmark.measure import super_resolve
 from dukd_basicsr.networks.cost import count_macs, count_parameters
+from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.networks.self_ensemble import SelfEnsemble
 from dukd_basicsr.networks.weights import build_network
 from tests.networks.test_padding import TINY_SWINIR

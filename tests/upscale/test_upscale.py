@@ -28,11 +28,11 @@ from tests.toys import REPOSITORY, STUDENT, save_weights
 # isort: split
 from dukd_basicsr.cli import main
 from dukd_basicsr.evaluation.pictures import Panel, comparison, most_different_crop
+from dukd_basicsr.networks import tiling
 from dukd_basicsr.networks.open_network import Opened
 from dukd_basicsr.networks.tiling import OVERLAP
 from dukd_basicsr.networks.weights import build_network
 from dukd_basicsr.resize import imresize
-from dukd_basicsr.upscale import enlarge
 from dukd_basicsr.upscale import run as upscale_run
 from dukd_basicsr.upscale.encoding import encode
 from dukd_basicsr.upscale.images import Picture, read
@@ -377,14 +377,14 @@ def test_tiles_leave_no_seam_and_are_chosen_by_memory(folder, capsys, monkeypatc
     save_weights(folder / 'compact.pth', COMPACT)
     Image.fromarray(noise(45, 70, 3)).save('in/a.png')
     asked = []
-    tiled = enlarge.super_resolve_tiled
-    monkeypatch.setattr(enlarge, 'super_resolve_tiled', lambda *a, **k: asked.append(a[2]) or tiled(*a, **k))
+    tiled = tiling.super_resolve_tiled
+    monkeypatch.setattr(tiling, 'super_resolve_tiled', lambda *a, **k: asked.append(a[2]) or tiled(*a, **k))
     command = ('in', '--weights', 'compact.pth', '-o')
     assert upscale(*command, 'whole') == 0
     assert upscale(*command, 'given', '--tile', 16) == 0
-    monkeypatch.setattr(enlarge, 'tile_that_fits', lambda *_: 50)
+    monkeypatch.setattr(tiling, 'tile_that_fits', lambda *_: 50)
     assert upscale(*command, 'chosen') == 0
-    assert asked == [70, 16, 50 - 2 * 3]
+    assert asked == [16, 50 - 2 * 3]
     whole, *others = (np.asarray(Image.open(f'{name}/a.png')).astype(int) for name in ('whole', 'given', 'chosen'))
     assert max(np.abs(whole - other).max() for other in others) <= 1
     err = capsys.readouterr().err
@@ -587,7 +587,7 @@ def test_a_failing_network_and_too_little_memory_are_said(folder, weights, capsy
     command = ('in', '-o', 'out', '--weights', weights)
     with monkeypatch.context() as patch:
         patch.setattr(upscale_run, 'open_network', lambda path, _: Opened('toy', Failing(), 2, 3, path, None))
-        patch.setattr(enlarge, 'tile_that_fits', lambda *_: 64)
+        patch.setattr(tiling, 'tile_that_fits', lambda *_: 64)
         code, said = upscale(*command, capsys=capsys)
     assert code == 1
     assert "in/a.png: toy failed on it (can't allocate memory); a smaller --tile takes less memory; it was" in said

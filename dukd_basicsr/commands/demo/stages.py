@@ -40,6 +40,7 @@ def run(root: Path, iterations: int) -> None:
         _heading(f'{number}/5', f'training: {name}, {iterations} iterations')
         _train(root, file, iterations, results / f'{Path(file).stem}.log')
     _heading('5/5', 'benchmark on the held-out photographs')
+    from dukd_basicsr import plugin  # noqa: F401  first: makes basicsr importable
     from dukd_basicsr.evaluation.benchmark import run as benchmark
 
     benchmark.run([options_folder() / file for file in RUNS.values()], results, pictures=True)

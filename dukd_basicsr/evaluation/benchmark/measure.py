@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.networks import padding
+from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.resize import imresize
 
 
@@ -79,20 +79,6 @@ class Bicubic(nn.Module):
     def forward(self, lq: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, scale * H, scale * W)."""
         return imresize(lq, self.scale)
-
-
-@torch.no_grad()
-def super_resolve(net: nn.Module, lq: Tensor) -> Tensor:
-    """Ask a network for the whole image at once.
-
-    Args:
-        net (nn.Module): In eval mode; a network with windows sees the image padded.
-        lq (Tensor): (B, C, H, W) in [0, 1], of any size, on the network's device.
-
-    Returns:
-        Tensor: (B, C, s * H, s * W); neither clamped nor rounded.
-    """
-    return padding.forward(net, lq, padding.size_requirement(net))
 
 
 def build_dataset(dataset_opt: Mapping[str, Any]) -> Dataset:

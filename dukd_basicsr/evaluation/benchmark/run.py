@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
-
-# isort: split
 import cv2
 import torch
+from torch import Tensor
 
 from dukd_basicsr import options
+from dukd_basicsr.errors import RunError
 from dukd_basicsr.evaluation.benchmark import report as table
 from dukd_basicsr.evaluation.benchmark import significance as comparison
 from dukd_basicsr.evaluation.benchmark.measure import ImageResult, Network, build_dataset, evaluate
@@ -24,7 +24,7 @@ from dukd_basicsr.evaluation.metrics import perceptual_metrics
 from dukd_basicsr.evaluation.pictures import CROP, Panel, most_different_crop
 from dukd_basicsr.evaluation.pictures import comparison as side_by_side
 from dukd_basicsr.networks.cost import count_macs, count_parameters, lr_size, peak_memory
-from dukd_basicsr.networks.tiling import WholeOrTiled
+from dukd_basicsr.networks.tiling import Tiler
 
 
 def run(
@@ -70,11 +70,10 @@ def run(
         comparison.check_rows(compare, networks)
     sets = {name: build_dataset(opt) for name, opt in protocol.sets.items()}
 
-    whole_or_tiled = WholeOrTiled(tile)
-
+    tilers = {net.name: Tiler(net.net, net.channels, device, tile, exact=True) for net in networks}
     records: list[dict[str, Any]] = []
     for name, dataset in sets.items():
-        for image in evaluate(networks, dataset, protocol.metrics, device, name, whole_or_tiled):
+        for image in evaluate(networks, dataset, protocol.metrics, device, name, partial(_ask, tilers)):
             records += _records(name, image)
             if pictures and out is not None:
                 _write_picture(image, protocol, out / 'pictures' / name)
@@ -112,6 +111,21 @@ def _check_images(files: Mapping[Path, Options]) -> None:
     opt = next(iter(files.values()))
     tests = {name: section for name, section in opt['datasets'].items() if name.startswith(SECTIONS)}
     options.check_files({**opt, 'datasets': tests, 'path': {}}, Path.cwd(), is_train=False)
+
+
+def _ask(tilers: Mapping[str, Tiler], network: Network, lq: Tensor) -> tuple[Tensor, bool]:
+    """A network's output, and whether it was computed in tiles.
+
+    Raises:
+        RunError: The GPU has not enough memory, and tiles would not help or would change the result.
+    """
+    try:
+        return tilers[network.name](lq)
+    except torch.cuda.OutOfMemoryError:
+        raise RunError(
+            f'{network.name}: the GPU has not enough memory for an LR image of {lq.shape[-1]}x{lq.shape[-2]}, and '
+            'tiles cannot give the same result with less; write num_gpu: 0 to measure on the CPU.'
+        ) from None
 
 
 def _records(set_name: str, image: ImageResult) -> list[dict[str, Any]]:

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from dukd_basicsr.errors import RunError
-from dukd_basicsr.evaluation.benchmark.measure import super_resolve
 from dukd_basicsr.networks.build import describe
-from dukd_basicsr.networks.padding import size_requirement
+from dukd_basicsr.networks.padding import size_requirement, super_resolve
 
 TOLERANCE = 1e-4
 """Of float32, in units of the value range [0, 1]: a fortieth of an 8-bit level."""

@@ -16,11 +16,12 @@ from torch import nn
 
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluation.benchmark import run as benchmark
-from dukd_basicsr.evaluation.benchmark.measure import build_dataset, super_resolve
+from dukd_basicsr.evaluation.benchmark.measure import build_dataset
 from dukd_basicsr.evaluation.benchmark.protocol import Protocol, common_protocol
 from dukd_basicsr.evaluation.benchmark.report import Row, to_markdown
 from dukd_basicsr.evaluation.benchmark.rows import load_networks
 from dukd_basicsr.networks.cost import count_macs, count_parameters, lr_size
+from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.networks.weights import build_network
 from tests.networks.test_padding import TINY_SWINIR
 from tests.toys import STUDENT, TEACHER, save_weights

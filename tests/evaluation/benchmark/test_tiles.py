@@ -6,9 +6,11 @@ import torch
 from dukd_basicsr.distillation.teacher import Teacher
 from dukd_basicsr.errors import RunError
 from dukd_basicsr.evaluation.benchmark import run as benchmark
-from dukd_basicsr.evaluation.benchmark.measure import Network, super_resolve
+from dukd_basicsr.evaluation.benchmark.measure import Network
+from dukd_basicsr.networks import tiling
+from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.networks.self_ensemble import SelfEnsemble
-from dukd_basicsr.networks.tiling import WholeOrTiled
+from dukd_basicsr.networks.tiling import LEAST, Tiler, margin_of
 from dukd_basicsr.networks.weights import build_network
 from tests.evaluation.benchmark.test_run import write_options
 from tests.networks.test_padding import TINY_SWINIR
@@ -36,11 +38,16 @@ class Small(torch.nn.Module):
         return self.net(x)
 
 
+def ask_exactly(net, tile=None):
+    """As a benchmark asks a network."""
+    return Tiler(net, 3, torch.device('cpu'), tile, exact=True)
+
+
 @pytest.mark.parametrize('wrap', [lambda net: net, Teacher, SelfEnsemble, lambda net: SelfEnsemble(Teacher(net))])
 @pytest.mark.parametrize('network', [STUDENT, UNFOLDING])
 def test_tiles_equal_the_whole(network, wrap):
     net, lq = wrap(build_network(network).eval()), torch.rand(1, 3, 30, 130)
-    output, tiled = WholeOrTiled(21)(Network('net', 'student', net), lq)
+    output, tiled = ask_exactly(net, 21)(lq)
     assert tiled
     assert torch.allclose(output, super_resolve(net, lq), atol=1e-6)
 
@@ -48,7 +55,7 @@ def test_tiles_equal_the_whole(network, wrap):
 @pytest.mark.parametrize('tile', [None, 34])
 def test_small_images_are_whole(tile):
     net, lq = build_network(STUDENT).eval(), torch.rand(1, 3, 21, 34)
-    output, tiled = WholeOrTiled(tile)(Network('net', 'student', net), lq)
+    output, tiled = ask_exactly(net, tile)(lq)
     assert not tiled
     assert torch.equal(output, super_resolve(net, lq))
 
@@ -67,7 +74,7 @@ class Averaging(torch.nn.Module):
 @pytest.mark.parametrize('make', [lambda: build_network(TINY_SWINIR), lambda: build_network(POOLING), Averaging])
 def test_a_network_that_looks_further_is_never_cut(make):
     net, lq = make().eval(), torch.rand(1, 3, 21, 34)
-    output, tiled = WholeOrTiled(8)(Network('net', 'student', net), lq)
+    output, tiled = ask_exactly(net, 8)(lq)
     assert not tiled
     assert torch.equal(output, super_resolve(net, lq))
 
@@ -75,13 +82,13 @@ def test_a_network_that_looks_further_is_never_cut(make):
 def test_what_the_gpu_has_no_memory_for_is_tiled_and_not_tried_again():
     whole, lq = build_network(STUDENT).eval(), torch.rand(1, 3, 40, 100)
     net = Small(whole, pixels=3000)
-    ask, network = WholeOrTiled(), Network('net', 'student', net)
-    output, tiled = ask(network, lq)
+    ask = ask_exactly(net)
+    output, tiled = ask(lq)
     assert tiled
     assert torch.allclose(output, super_resolve(whole, lq), atol=1e-6)
-    assert net.asked[0] == (40, 100)
+    assert net.asked[:2] == [(16, 16), (40, 100)]  # the first tells how large a tile may be
     before = len(net.asked)
-    assert torch.equal(ask(network, lq)[0], output)
+    assert torch.equal(ask(lq)[0], output)
     again = net.asked[before:]
     assert (40, 100) not in again
     assert again == net.asked[before - len(again) : before]
@@ -91,7 +98,18 @@ def test_what_the_gpu_has_no_memory_for_is_tiled_and_not_tried_again():
 def test_no_memory_at_all_is_said(network, pixels):
     net = Small(build_network(network).eval(), pixels)
     with pytest.raises(RunError, match='net: the GPU has not enough memory for an LR image of 100x40, and tiles'):
-        WholeOrTiled()(Network('net', 'student', net), torch.rand(1, 3, 40, 100))
+        benchmark._ask({'net': ask_exactly(net)}, Network('net', 'student', net), torch.rand(1, 3, 40, 100))
+
+
+@pytest.mark.parametrize('wrap', [lambda net: net, SelfEnsemble])
+def test_a_tile_is_as_large_as_the_free_memory_holds(wrap, monkeypatch):
+    net, lq = build_network(STUDENT).eval(), torch.rand(1, 3, 40, 100)
+    small = Small(net, pixels=(LEAST + 2 * margin_of(net)) ** 2)
+    monkeypatch.setattr(tiling, 'free_memory', lambda _: 2**20)
+    output, tiled = ask_exactly(wrap(small))(lq)
+    assert tiled
+    assert torch.allclose(output, super_resolve(wrap(net), lq), atol=1e-6)
+    assert max(height * width for height, width in small.asked) <= small.pixels
 
 
 def test_a_tiled_table_is_that_of_whole_images_and_says_so(tmp_path):

@@ -20,13 +20,13 @@ from torch import nn
 
 from dukd_basicsr.cli import main
 from dukd_basicsr.errors import RunError, UserError
-from dukd_basicsr.evaluation.benchmark.measure import super_resolve
 from dukd_basicsr.networks import export as export_run
 from dukd_basicsr.networks import open_network, padding
 from dukd_basicsr.networks.onnx.check import compare, random_images, require_equal
 from dukd_basicsr.networks.onnx.graph import pad, to_onnx
 from dukd_basicsr.networks.onnx.precision import to_fp16, to_int8
 from dukd_basicsr.networks.onnx.session import ExportedNetwork, Metadata, open_exported, open_session
+from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.networks.weights import build_network
 from tests.toys import EXPORTED, REPOSITORY, STUDENT, save_weights
 
