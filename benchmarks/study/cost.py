@@ -3,9 +3,9 @@
 Cells may run side by side, so that the times in their logs say little. Here the batches of a cell are loaded first,
 then `feed_data` + `optimize_parameters` (and the guard of our models) are timed, as iterations spread over the whole
 run; a round's time is their mean, the method's that of its best round. One thread on the CPU is timed by the
-processor's own seconds, which what else runs hardly changes. The teacher's labels of the whole cache are timed on a part
-of the sub-images. `cost.json` among the records has what one machine measured: a study that goes on elsewhere keeps its
-axis.
+processor's own seconds, which what else runs hardly changes. The teacher's labels of the whole cache are timed on a
+part of the sub-images. `cost.json` among the records has what one machine measured: a study that goes on elsewhere
+keeps its axis.
 
     python -m benchmarks.study.cost -opt FILE [--peer DIR] [--cache]      (in the working folder; prints JSON)
 """
