@@ -1,7 +1,7 @@
 """Time of an iteration with upcycling in the batch, over that of logits distillation on the same batch.
 
-    python benchmarks/in_batch.py [--pairs small edsr rcan swinir] [--batch 8] [--rounds 12] [--device cuda] [--thin]
-        [--json FILE]
+    python benchmarks/in_batch.py [--pairs small edsr rcan swinir] [--methods 'in batch' both waiting beside]
+        [--batch 8] [--patch 48] [--rounds 12] [--device cuda] [--thin] [--json FILE]
 
 Iterations of all methods are made in one process, in turns and every other round in reverse order, so that what else
 the machine does meets all of them alike. A ratio is the median over the rounds of one method's seconds over KD's of the
@@ -37,19 +37,21 @@ METHODS = {
 """What each adds to a job and to `train.dukd_opt`."""
 
 
-def measure(common: dict, mode: str, rounds: int) -> dict[str, dict]:
-    """Seconds of an iteration of every method in each round, and their ratios to KD's.
+def measure(common: dict, mode: str, rounds: int, methods: list[str]) -> dict[str, dict]:
+    """Seconds of an iteration of KD and of these methods in each round, and their ratios to KD's.
 
     Args:
         common (dict): pair, device, batch, thin and patch of step_time's jobs.
         mode (str): 'ours', with a live teacher, or 'cached'.
         rounds (int): Timed ones, after one to warm up.
+        methods (list[str]): Of METHODS, beside KD.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in METHODS}
+    seconds: dict[str, list[float]] = {name: [] for name in METHODS if name in ('KD', *methods)}
     with tempfile.TemporaryDirectory() as folder:
         steps = {
             name: step_time.stepper({**common, 'mode': mode, 'train': {'dukd_opt': L1 | dukd}, **job}, Path(folder))
             for name, (job, dukd) in METHODS.items()
+            if name in seconds
         }
         for number in range(rounds + 1):
             for name in list(steps)[:: -1 if number % 2 else 1]:
@@ -95,7 +97,9 @@ def report(result: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--pairs', nargs='+', choices=step_time.PAIRS, default=['small'])
+    parser.add_argument('--methods', nargs='+', choices=list(METHODS)[1:], default=list(METHODS)[1:])
     parser.add_argument('--batch', type=int, default=8)
+    parser.add_argument('--patch', type=int, default=step_time.PATCH, help='side of the LR patch')
     parser.add_argument('--rounds', type=int, default=12)
     parser.add_argument('--thin', action='store_true', help='toy networks, to try this out')
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
@@ -106,9 +110,11 @@ def main() -> None:
 
     results = []
     for pair in args.pairs:
-        patch = step_time.PATCH // 2 if args.thin else step_time.PATCH
-        common = {'pair': pair, 'device': args.device, 'batch': args.batch, 'thin': args.thin, 'patch': patch}
-        rows = {labels: measure(common, mode, args.rounds) for labels, mode in (('live', 'ours'), ('cached', 'cached'))}
+        common = {'pair': pair, 'device': args.device, 'batch': args.batch, 'thin': args.thin, 'patch': args.patch}
+        rows = {
+            labels: measure(common, mode, args.rounds, args.methods)
+            for labels, mode in (('live', 'ours'), ('cached', 'cached'))
+        }
         text = f'{step_time.PAIRS[pair][0]}{", thinned" if args.thin else ""}'
         results.append({**common, **step_time.environment(args.device), 'pair': text, 'rows': rows})
         sys.stdout.write(report(results[-1]) + '\n\n')

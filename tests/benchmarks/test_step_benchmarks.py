@@ -82,7 +82,7 @@ def test_step_time_compares_modes_with_their_floors(run):
 
 
 def test_in_batch_compares_with_kd_round_by_round(run):
-    text, (result,) = run('in_batch', '--thin', '--rounds', '3', '--pairs', 'rcan')
+    text, (result,) = run('in_batch', '--thin', '--patch', '24', '--rounds', '3', '--pairs', 'rcan')
     assert list(result['rows']) == ['live', 'cached']
     for rows in result['rows'].values():
         assert list(rows) == ['KD', 'in batch', 'both', 'waiting', 'beside']
