@@ -52,6 +52,8 @@ class Architecture:
     teacher_source: str
     authors: dict[int, str]
     """What the authors' DUKD file of a scale has where ours has one method; notes of the student's losses."""
+    teacher_key: str = 'params'
+    """Which weights of the teacher's file."""
     alone_model: str = 'SRModel'
     """Trains and tests the student without a teacher; stock BasicSR pads windows in SwinIRModel only."""
 
@@ -109,6 +111,21 @@ ARCHITECTURES = {
         alone_model='SwinIRModel',
     ),
 }
+PAPER = tuple(ARCHITECTURES)
+"""Those with a teacher, a student and files of each scale."""
+ARCHITECTURES['edsr_f64b16'] = Architecture(
+    title='EDSR',
+    teacher=_EDSR.replace('{width}', '64'),
+    student=_EDSR.replace('{width}', '64').replace('num_block: 32', 'num_block: 16'),
+    teacher_size='64x32',
+    student_size='64x16',
+    teacher_tag='f64b32',
+    student_tag='f64b16',
+    teacher_files={4: '../EDSR_x4_f64b32_DIV2K_250k_B16/models/net_g_250000.pth'},
+    teacher_source='train_edsr_x4.yml: train that first',
+    authors={},
+    teacher_key='params_ema',
+)
 METHODS = {  # by the file name's part: model, title, the losses after pixel_opt
     'dukd_': ('DUKDModel', 'Data upcycling distillation (DUKD)', ('kd_opt', 'dukd_opt')),
     'kd_': ('DistillModel', 'Logits distillation', ('kd_opt',)),
@@ -148,7 +165,14 @@ RIVALS = {  # as METHODS: title, the losses after pixel_opt, and its entry of fe
         "block_weight: 0.1  # the paper's\nreconstruction_weight: 0.004",
     ),
 }
+OF_IMG_RANGE_1 = {
+    'fitnet_': [('3.0e-5', '0.5')],
+    'fsp_': [('1.0e-7', '10.0')],
+    'mipkd_': [("0.004  # the paper's 1, over img_range", "1.0  # the paper's"), ('0.004', '1.0')],
+}
+"""What differs in the entries of RIVALS where features are of images in 0..1, as SwinIR's."""
 METHODS |= {name: ('DistillModel', title, losses) for name, (title, losses, _) in RIVALS.items()}
+REAL, REAL_SWINIR = 'train_dukd_real_rrdb_to_compact_x4.yml', 'train_dukd_real_swinir_x4.yml'
 ACROSS = (('edsr', 'rcan'), ('swinir', 'rcan'), ('swinir', 'edsr'), ('rcan', 'edsr'))
 """Teacher and student of the examples across architectures, x4."""
 
@@ -176,10 +200,10 @@ _IN_BATCH_PARTS = """\
 """
 _TRAIN_SET = """\
   train:
-    name: DIV2K
+    name: {data}
     type: PairedImageDataset
-    dataroot_gt: datasets/DIV2K/DIV2K_train_HR_sub.lmdb
-    dataroot_lq: datasets/DIV2K/DIV2K_train_LR_bicubic_X{scale}_sub.lmdb
+    dataroot_gt: datasets/{data}/{data}_train_HR_sub.lmdb
+    dataroot_lq: datasets/{data}/{data}_train_LR_bicubic_X{scale}_sub.lmdb
     io_backend:
       type: lmdb
 
@@ -190,8 +214,7 @@ _TRAIN_SET = """\
     # data loader
     num_worker_per_gpu: 6
     batch_size_per_gpu: 16
-    # The workers start anew with every epoch, here of 100 times the 32,592 sub-images: 203,700 iterations.
-    dataset_enlarge_ratio: 100
+{epoch}    dataset_enlarge_ratio: 100
     prefetch_mode: ~
 """
 _SCHEDULE = """\
@@ -252,6 +275,8 @@ class Training:
     scale: int
     staged: bool = False
     """Start from the x2 student of the same method and architectures."""
+    data: str = 'DIV2K'
+    """Or 'DF2K', for twice as many iterations."""
     upcycled: bool = False
     """Train from the teacher's labels that `basicsr upcycle` has written, without the teacher."""
     in_batch: bool = False
@@ -269,7 +294,12 @@ class Training:
 
     @property
     def _suffix(self) -> str:
-        return '_from_x2' * self.staged + '_upcycled' * self.upcycled + '_in_batch' * self.in_batch
+        tags = '_from_x2' * self.staged + '_upcycled' * self.upcycled + '_in_batch' * self.in_batch
+        return tags + '_df2k' * (self.data == 'DF2K')
+
+    @property
+    def _iterations(self) -> str:
+        return '500k' if self.data == 'DF2K' else '250k'
 
     @property
     def name(self) -> str:
@@ -277,7 +307,8 @@ class Training:
         teacher, student = ARCHITECTURES[self.teacher], ARCHITECTURES[self.student]
         title = student.title if self.teacher == self.student else f'{teacher.title}_{student.title}'
         tags = f'{teacher.teacher_tag}_{student.student_tag}' if self.method else student.student_tag
-        return f'{self.method.upper()}{title}_x{self.scale}_{tags}_DIV2K_250k_B16{self._suffix}'
+        suffix = self._suffix.removesuffix('_df2k')
+        return f'{self.method.upper()}{title}_x{self.scale}_{tags}_{self.data}_{self._iterations}_B16{suffix}'
 
     def text(self) -> str:
         """The whole file."""
@@ -289,7 +320,7 @@ class Training:
             self._head()
             + _general(self.name, METHODS[self.method][0] or student.alone_model)
             + f'{self._train_set()}\n{_paired_sets("val")}\n{networks}\n{self._paths()}'
-            + f'\n# training settings\ntrain:\n{_SCHEDULE}\n{self._losses()}'
+            + f'\n# training settings\ntrain:\n{self._schedule()}\n{self._losses()}'
             + f'\n# validation settings\nval:\n  val_freq: !!float 5e3\n  save_img: false\n{_METRICS}{_LOGGING}',
             self.scale,
         )
@@ -309,7 +340,11 @@ class Training:
             role += ', in the seconds of KD' if self.in_batch else ''
         lines = [f'# {title}, {sizes}, x{self.scale}{role}.']
         if self.method:
-            lines.append(f'# The teacher is {teacher.teacher_files[self.scale]} of {teacher.teacher_source}.')
+            file = teacher.teacher_files[self.scale].removeprefix('../')
+            lines.append(f'# The teacher is {file} of {teacher.teacher_source}.')
+        if self.data == 'DF2K':
+            lines.append('# The paper compares this, on the 3,450 images of DIV2K and Flickr2K for 500,000 iterations,')
+            lines.append(f'# with {dukd} on DIV2K for 250,000. For the data: basicsr prepare DF2K.')
         if self.upcycled:
             lines.append('# First, once for all students and ablations of this teacher:')
             lines.append(f'# basicsr upcycle -opt options/{self.file}')
@@ -317,12 +352,24 @@ class Training:
         lines.append(f'# basicsr train -opt options/{self.file} [--auto_resume]')
         return '\n'.join(lines) + '\n'
 
+    def _schedule(self) -> str:
+        """Twice as long on DF2K, and the milestones with it."""
+        numbers = (('100000, 200000', '200000, 400000'), ('250000', '500000')) if self.data == 'DF2K' else ()
+        text = _SCHEDULE
+        for old, new in numbers:
+            text = text.replace(old, new)
+        return text
+
     def _train_set(self) -> str:
+        epoch = ('    # The workers start anew with every epoch, here of 100 times the 32,592 sub-images: 203,700 '
+                 'iterations.\n' if self.data == 'DIV2K' else '')  # fmt: skip
+        train_set = _TRAIN_SET.replace('{data}_train', 'DIV2K_train' if self.data == 'DIV2K' else self.data)
+        train_set = train_set.replace('{data}', self.data).replace('{epoch}', epoch)
         if not self.upcycled:
-            return _TRAIN_SET
+            return train_set
         cache = f'datasets/DIV2K/DIV2K_train_X{{scale}}_{ARCHITECTURES[self.teacher].title}_upcycled.lmdb'
         plain, roots = '    type: PairedImageDataset\n', '    io_backend:\n'
-        text = _TRAIN_SET.replace(plain, '    type: UpcycledImageDataset\n')
+        text = train_set.replace(plain, '    type: UpcycledImageDataset\n')
         return text.replace(roots, f'    dataroot_upcycled: {cache}\n{roots}')
 
     def _paths(self) -> str:
@@ -338,8 +385,9 @@ class Training:
             path += '  pretrain_network_g: ~\n  strict_load_g: true\n'
         if self.method:
             file = ARCHITECTURES[self.teacher].teacher_files[self.scale]
-            path += f'  pretrain_network_t: experiments/pretrained_models/{file}\n'
-            path += '  param_key_t: params\n  strict_load_t: true\n'
+            file = f'experiments/pretrained_models/{file}'.replace('pretrained_models/../', '')
+            path += f'  pretrain_network_t: {file}\n'
+            path += f'  param_key_t: {ARCHITECTURES[self.teacher].teacher_key}\n  strict_load_t: true\n'
         return path + '  resume_state: ~\n'
 
     def _losses(self) -> str:
@@ -351,7 +399,7 @@ class Training:
             text += '. The paper does not give its weights: 1 everywhere, one method for all networks.\n'
             text += (
                 '  # The authors have no file for this pair.'
-                if self.teacher != self.student
+                if self.teacher != self.student or not student.authors
                 else f"  # The authors' DUKD file of {student.title} x{self.scale} has\n"
                 f'  # {student.authors[self.scale]}.'
             )
@@ -361,9 +409,45 @@ class Training:
             parts = _IN_BATCH_PARTS if self.in_batch else _DUKD_PARTS
             blocks.append(block + (parts if name == 'dukd_opt' else ''))
         if self.method in RIVALS:
-            entry = RIVALS[self.method][2].replace('\n', '\n      ')
+            entry = rival(self.method, self.student).replace('\n', '\n      ')
             blocks.append(f'  feature_opt:\n    {self.method[:-1]}:\n      {entry}\n')
         return text + '\n' + '\n'.join(blocks)
+
+
+def rival(method: str, student: str) -> str:
+    """The entry of feature_opt of a method, for a student."""
+    entry = RIVALS[method][2]
+    for old, new in OF_IMG_RANGE_1.get(method, ()) if student == 'swinir' else ():
+        entry = entry.replace(old, new)
+    return entry
+
+
+def real_text() -> str:
+    """The real-world file of SwinIR: that of RRDBNet into SRVGGNetCompact, written by hand, with other networks."""
+    text = (HERE / REAL).read_text(encoding='ascii')
+    head = (
+        '# DUKD for real photographs: SwinIR 180x36 -> 60x24, x4\n'
+        "# The teacher is 003_realSR_BSRGAN_DFO_s64w8_SwinIR-M_x4_PSNR.pth of SwinIR's authors.\n"
+        "# The paper's real-world table has SwinIR alone, by KD and by DUKD, 11.9 M -> 1.24 M parameters, and NIQE.\n"
+        '# These have 11.7 M -> 1.05 M, with the upsampler of those weights. Its data and degradation we do not know:\n'
+        '# they are those of train_dukd_real_rrdb_to_compact_x4.yml, without sharpening. KD: --force_yml name=KD\n'
+        '# train:dukd_opt:loss_weight=0, which does not save its views.\n'
+        f'# basicsr train -opt options/{REAL_SWINIR} [--auto_resume]\n'
+    )
+    swinir = [block.replace('pixelshuffle', 'nearest+conv').replace('img_size: 48', 'img_size: 64')
+              for block in (ARCHITECTURES['swinir'].student, ARCHITECTURES['swinir'].teacher)]  # fmt: skip
+    networks = _fill(f'# network structures\nnetwork_g:\n{swinir[0]}\nnetwork_t:\n{swinir[1]}\n', 4)
+    before, after = text.index('# network structures'), text.index('# path\n')
+    text = head + text[text.index('# general settings') : before] + networks + text[after:]
+    for old, new in (
+        ('DUKD_Real_RRDB_x4plus_to_Compact_f64c16', 'DUKD_Real_SwinIR_x4_c180s36_c60s24'),
+        ("gt_usm: true  # sharpened HR images, as this teacher's training had", 'gt_usm: false'),
+        ('RealESRGAN_x4plus.pth', '003_realSR_BSRGAN_DFO_s64w8_SwinIR-M_x4_PSNR.pth'),
+    ):
+        if text.count(old) != 1:
+            raise ValueError(f'{REAL} has no longer "{old}" once.')
+        text = text.replace(old, new)
+    return text
 
 
 def test_text(arch: str, scale: int) -> str:
@@ -416,15 +500,17 @@ def _paired_sets(phase: str) -> str:
 
 def family() -> dict[str, str]:
     """Every file of the family: name to content."""
-    own = itertools.product(('dukd_', 'kd_', ''), ARCHITECTURES, SCALES)
+    own = itertools.product(('dukd_', 'kd_', ''), PAPER, SCALES)
     trainings = [Training(method, arch, arch, scale) for method, arch, scale in own]
     trainings += [Training('dukd_', teacher, student, 4) for teacher, student in ACROSS]
     trainings.append(Training('dukd_', 'edsr', 'edsr', 4, staged=True))
     trainings.append(Training('dukd_', 'edsr', 'edsr', 4, upcycled=True))
     trainings.append(Training('dukd_', 'edsr', 'edsr', 4, in_batch=True))
-    trainings += [Training(method, 'edsr', 'edsr', 4) for method in RIVALS]
-    files = {training.file: training.text() for training in trainings}
-    return files | {f'test_{arch}_x{scale}.yml': test_text(arch, scale) for arch in ARCHITECTURES for scale in SCALES}
+    trainings += [Training(method, arch, arch, 4) for method in RIVALS for arch in PAPER]
+    trainings += [Training(method, 'edsr_f64b16', 'edsr_f64b16', 4) for method in ('dukd_', 'kd_', '')]
+    trainings += [Training(method, 'edsr', 'edsr', 4, data='DF2K') for method in ('kd_', '')]
+    files = {training.file: training.text() for training in trainings} | {REAL_SWINIR: real_text()}
+    return files | {f'test_{arch}_x{scale}.yml': test_text(arch, scale) for arch in PAPER for scale in SCALES}
 
 
 def main() -> int:

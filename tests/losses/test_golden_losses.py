@@ -22,8 +22,10 @@ THIN = {
     'RRDBNet': {'num_feat': 8, 'num_block': 1, 'num_grow_ch': 4},
     'SRVGGNetCompact': {'num_feat': 8, 'num_conv': 2},
 }
-SAMPLES = {'train_rkd_edsr_x4.yml': 3}
+SAMPLES = {f'train_rkd_{arch}_x4.yml': 3 for arch in ('edsr', 'rcan', 'swinir')}
 """Of a batch, where two have no angles."""
+TWO = {'RCAN': {'num_group': 2}, 'SwinIR': {'depths': [2, 2], 'num_heads': [2, 2]}}
+"""For FSP, which is about what lies between two blocks."""
 
 
 def shipped():
@@ -43,7 +45,7 @@ def losses(file, folder):
 
     opt = yaml.safe_load(file.read_text())
     for key in ('network_g', 'network_t'):
-        opt[key] |= THIN[opt[key]['type']]
+        opt[key] |= THIN[opt[key]['type']] | (TWO.get(opt[key]['type'], {}) if '_fsp_' in file.name else {})
     torch.manual_seed(1)
     save_weights(folder / 'teacher.pth', opt['network_t'])
     for loss in (opt['train'].get('feature_opt') or {}).values():

@@ -61,15 +61,18 @@ def test_the_family_is_complete():
     pairs = ('edsr_to_rcan', 'swinir_to_rcan', 'swinir_to_edsr', 'rcan_to_edsr')
     examples = {f'train_dukd_{pair}_x4.yml' for pair in pairs}
     examples |= {'train_dukd_edsr_x4_from_x2.yml', 'train_dukd_edsr_x4_upcycled.yml', 'train_dukd_edsr_x4_in_batch.yml'}
-    rivals = {f'train_{method}_edsr_x4.yml' for method in RIVALS}
-    assert names == own | tests | examples | rivals
+    rivals = {f'train_{method}_{arch}_x4.yml' for method in RIVALS for arch in NETWORKS}
+    smaller = {f'train_{method}edsr_f64b16_x4.yml' for method in ('', 'kd_', 'dukd_')}
+    further = {'train_edsr_x4_df2k.yml', 'train_kd_edsr_x4_df2k.yml', 'train_dukd_real_swinir_x4.yml'}
+    assert names == own | tests | examples | rivals | smaller | further
 
 
 def test_check_names_what_differs_and_writes_nothing(tmp_path):
     copied = tmp_path / 'generate.py'
-    copied.write_bytes((FOLDER / 'generate.py').read_bytes())
+    for file in ('generate.py', 'train_dukd_real_rrdb_to_compact_x4.yml'):
+        (tmp_path / file).write_bytes((FOLDER / file).read_bytes())
     command = [sys.executable, str(copied)]
-    assert subprocess.run(command, check=True, capture_output=True).stdout.count(b' written') == 52
+    assert subprocess.run(command, check=True, capture_output=True).stdout.count(b' written') == 76
     assert subprocess.run([*command, '--check'], check=True, capture_output=True).stdout == b''
     changed = tmp_path / 'train_kd_rcan_x3.yml'
     text = changed.read_bytes().replace(b'loss_weight: 1.0', b'loss_weight: 2.0')
@@ -106,14 +109,47 @@ def test_methods_differ_only_in_the_method(arch, scale):
     assert list(test['datasets'].values()) == [value for name, value in alone['datasets'].items() if name != 'train']
 
 
+@pytest.mark.parametrize('arch', NETWORKS)
 @pytest.mark.parametrize('method', RIVALS)
-def test_rivals_differ_from_logits_distillation_only_in_their_loss(method):
-    rival, kd = load(f'train_{method}_edsr_x4.yml'), load('train_kd_edsr_x4.yml')
+def test_rivals_differ_from_logits_distillation_only_in_their_loss(method, arch):
+    rival, kd = load(f'train_{method}_{arch}_x4.yml'), load(f'train_kd_{arch}_x4.yml')
     assert list(rival['train'].pop('feature_opt')) == [method]
     assert rival.pop('name') == kd.pop('name').replace('KD', method.upper())
     if method in ('wavelet', 'csd', 'crosskd'):  # losses of images, in place of kd_opt
         del kd['train']['kd_opt']
     assert rival == kd
+
+
+def test_more_data_is_what_differs_in_the_files_of_df2k():
+    for method in ('', 'kd_'):
+        more, plain = load(f'train_{method}edsr_x4_df2k.yml'), load(f'train_{method}edsr_x4.yml')
+        assert more.pop('name') == plain.pop('name').replace('DIV2K_250k', 'DF2K_500k')
+        assert (more['train'].pop('total_iter'), plain['train'].pop('total_iter')) == (500000, 250000)
+        milestones = [opt['train']['scheduler'].pop('milestones') for opt in (more, plain)]
+        assert milestones == [[200000, 400000], [100000, 200000]]
+        sets = [opt['datasets'].pop('train') for opt in (more, plain)]
+        renamed = {name: value.replace('DIV2K_train', 'DF2K').replace('DIV2K', 'DF2K')
+                   for name, value in sets[1].items() if isinstance(value, str)}  # fmt: skip
+        assert sets[0] == sets[1] | renamed
+        assert more == plain
+
+
+def test_the_smaller_pair_has_the_student_of_the_larger_as_its_teacher():
+    first, pair = load('train_edsr_x4.yml'), load('train_dukd_edsr_f64b16_x4.yml')
+    assert pair['network_t'] == first['network_g'] == {**pair['network_g'], 'num_block': 32}
+    assert pair['network_g']['num_block'] == 16
+    assert pair['path']['pretrain_network_t'] == f'experiments/{first["name"]}/models/net_g_250000.pth'
+    assert pair['path']['param_key_t'] == 'params_ema'
+    assert pair['train'] == load('train_dukd_edsr_x4.yml')['train']
+
+
+def test_the_real_world_pair_differs_in_its_networks_only():
+    swinir, compact = load('train_dukd_real_swinir_x4.yml'), load('train_dukd_real_rrdb_to_compact_x4.yml')
+    sizes = [round(count_parameters(build_network(swinir[key])) / 1e6, 2) for key in ('network_t', 'network_g')]
+    assert sizes == [11.72, 1.05]
+    for opt in (swinir, compact):
+        del opt['name'], opt['network_g'], opt['network_t'], opt['path']['pretrain_network_t'], opt['gt_usm']
+    assert swinir == compact
 
 
 def test_one_method_and_schedule_for_all():

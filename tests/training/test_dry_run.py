@@ -28,6 +28,8 @@ THIN = {
     'RRDBNet': {'num_feat': 8, 'num_block': 1, 'num_grow_ch': 4},
     'SRVGGNetCompact': {'num_feat': 8, 'num_conv': 2},
 }
+TWO = {'RCAN': {'num_group': 2}, 'SwinIR': {'depths': [2, 2], 'num_heads': [2, 2]}}
+"""For FSP, which is about what lies between two blocks."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,7 @@ def thinned(file):
     opt = options.load(file)
     for key in ('network_g', 'network_t'):
         if key in opt:
-            opt[key].update(THIN[opt[key]['type']])
+            opt[key].update(THIN[opt[key]['type']] | (TWO.get(opt[key]['type'], {}) if '_fsp_' in file.name else {}))
     opt['datasets']['train']['gt_size'] = opt['scale'] * (24 if opt['scale'] == 3 else 16)
     opt['num_gpu'] = 0
     return opt
