@@ -17,6 +17,7 @@ import yaml
 from benchmarks.study.logs import validations
 from benchmarks.study.protocol import VALIDATIONS, Method, Protocol, merged
 from dukd_basicsr import options
+from dukd_basicsr.data.checks.files import check_files
 from dukd_basicsr.errors import UserError
 
 
@@ -150,7 +151,7 @@ def _mistakes(cell: Cell, work: Path, files: bool) -> list[str]:
     try:
         options.check(cell.opt, file, is_train=True)
         if files:
-            options.check_files(cell.opt, work, is_train=True)
+            check_files(cell.opt, work, is_train=True)
     except UserError as error:
         return [message if str(file) in message else f'{file}: {message}' for message in error.messages]
     return []

@@ -26,12 +26,13 @@ def checked(args: argparse.Namespace, is_train: bool) -> dict:
         UserError: What is wrong with them, or with the files that they name (a warning only under --check).
     """
     from dukd_basicsr import options
+    from dukd_basicsr.data.checks.files import check_files
 
     opt = options.apply_overrides(options.load(args.opt), args.force_yml)
     for warning in options.check(opt, args.opt, is_train):
         sys.stderr.write(f'basicsr {args.command}: warning: {warning}\n')
     try:
-        options.check_files(opt, Path.cwd(), is_train)
+        check_files(opt, Path.cwd(), is_train)
     except UserError as error:
         if not getattr(args, 'check', False):
             raise

@@ -24,12 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write or complete the cache."""
     from dukd_basicsr import options
+    from dukd_basicsr.data.checks.files import check_files
     from dukd_basicsr.options.rules.teacher import labelling_options
 
     opt = options.apply_overrides(options.load(args.opt), args.force_yml)
     options.check(opt, args.opt, is_train=True)
     opt = labelling_options(opt)
-    options.check_files(opt, Path.cwd(), is_train=True)
+    check_files(opt, Path.cwd(), is_train=True)
     from dukd_basicsr.distillation.labelling.run import Request, run
 
     run(opt, Request(args.out, args.per_image, args.size, args.precision, args.batch_size))

@@ -13,6 +13,7 @@ from dukd_basicsr.networks import padding
 from dukd_basicsr.networks.acceleration import channels_last, reduced
 from dukd_basicsr.networks.build import input_channels, load_network
 from dukd_basicsr.networks.padding import PROBE_SIZE
+from dukd_basicsr.options.rules.teacher import as_list
 
 CPU_BATCH = 2
 """Images that the teacher labels at once on the CPU."""
@@ -137,11 +138,6 @@ def check_output(teacher: nn.Module, scale: int, channels: int) -> None:
             f'network_t: the teacher turns {probe} into {tuple(answer.shape)}, but scale: {scale} needs '
             f'{expected}; use a teacher of that scale or change scale and network_g.'
         )
-
-
-def as_list(value: Any) -> list[Any]:
-    """A list as it is, anything else as a list of one: one teacher is written without brackets."""
-    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 class AbsentTeacher(nn.Module):

@@ -18,6 +18,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
+from dukd_basicsr.data.cache.fit import find_misfit
 from dukd_basicsr.data.seeds import step_seed
 from dukd_basicsr.distillation.features import FeatureTerms
 from dukd_basicsr.distillation.teacher import AbsentTeacher, Teacher, TeacherGroup, build_teacher
@@ -27,7 +28,7 @@ from dukd_basicsr.evaluation.teacher_metrics import log_teacher_metrics
 from dukd_basicsr.networks import padding
 from dukd_basicsr.networks.acceleration import channels_last, compile_in_place, dtype_of, reduced, set_tf32
 from dukd_basicsr.networks.build import input_channels
-from dukd_basicsr.options.rules.teacher import asks_teacher, cache_problem, is_cached
+from dukd_basicsr.options.rules.teacher import asks_teacher, is_cached
 
 PAIR = ('lq', 'gt')
 UPCYCLED = ('lq_label', 'zoom_in', 'zoom_in_label', 'zoom_out', 'zoom_out_label')
@@ -88,7 +89,7 @@ class DistillModel(SRModel):
 
     def _build_teacher(self) -> Teacher | TeacherGroup | AbsentTeacher:
         """The teacher; none where no term asks one, or where a cache of its labels is trained from: the right one."""
-        problem = cache_problem(self.opt, Path.cwd()) if is_cached(self.opt) else None
+        problem = find_misfit(self.opt, Path.cwd()) if is_cached(self.opt) else None
         if problem:
             raise UserError(f'datasets.train.dataroot_upcycled: {problem}')
         if not asks_teacher(self.opt):

@@ -10,12 +10,12 @@ from typing import Any
 from torch import nn
 
 from dukd_basicsr import options
-from dukd_basicsr.distillation.teacher import as_list
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks import layouts
 from dukd_basicsr.networks.build import build, describe, input_channels, load_network
 from dukd_basicsr.networks.padding import PROBE_SIZE, answer_zeros
 from dukd_basicsr.networks.weights import Weights, load_into, read_weights
+from dukd_basicsr.options.rules.teacher import as_list
 
 TRAINED = 'params_ema'
 """What BasicSR validates with; 'params' is taken where it is missing."""

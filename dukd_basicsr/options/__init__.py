@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dukd_basicsr.data.checks.files import check_files
 from dukd_basicsr.errors import UserError, did_you_mean
 from dukd_basicsr.options.components import list_components
 from dukd_basicsr.options.overrides import force_yml as _force
 from dukd_basicsr.options.report import OptionsError, Report, show
 from dukd_basicsr.options.rules.components import check_networks
-from dukd_basicsr.options.rules.losses import DUKD_KEYS, check_losses, check_patches
+from dukd_basicsr.options.rules.losses import DUKD_KEYS, check_losses, check_patches, check_relations
 from dukd_basicsr.options.rules.plan import check_in_run, check_plan
 from dukd_basicsr.options.rules.real import MODEL as REAL_MODEL
 from dukd_basicsr.options.rules.real import check_real
@@ -31,14 +30,14 @@ from dukd_basicsr.options.rules.runs import (
     read_datasets,
 )
 from dukd_basicsr.options.rules.steps import check_step
-from dukd_basicsr.options.schema.features import DUKD_LOSS, check_relations
+from dukd_basicsr.options.schema.features import DUKD_LOSS
 from dukd_basicsr.options.schema.fields import read_section
 from dukd_basicsr.options.schema.file import Options
 from dukd_basicsr.options.schema.real import RealOptions
 from dukd_basicsr.options.schema.train import Consistency, DukdLoss, Schedule, ZoomIn, ZoomOut
 from dukd_basicsr.options.yaml_file import load
 
-__all__ = ['DUKDOptions', 'OptionsError', 'apply_overrides', 'check', 'check_files', 'dukd_options', 'load']
+__all__ = ['DUKDOptions', 'OptionsError', 'apply_overrides', 'check', 'dukd_options', 'load']
 
 _MOVED = {
     'train.noisy': "this is the authors' key; write train.dukd_opt.consistency: {prob: 0.3}, or consistency: ~.",

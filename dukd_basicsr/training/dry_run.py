@@ -21,7 +21,7 @@ from basicsr.models import build_model
 from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
-from dukd_basicsr.data.checks.files import located
+from dukd_basicsr.data.paths import locate
 from dukd_basicsr.distillation import teacher
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.losses import csd_loss
@@ -150,7 +150,7 @@ def _completed(opt: Mapping[str, Any]) -> dict[str, Any]:
     complete['manual_seed'] = 0 if seed is None else seed
     torch.manual_seed(complete['manual_seed'])
     path = opt['path'].get('pretrain_network_g')
-    weights = None if path is None else located(Path(), path)
+    weights = None if path is None else locate(Path(), path)
     complete['path']['pretrain_network_g'] = str(weights) if weights and weights.is_file() else None
     complete['path']['resume_state'] = None
     complete['train'].update(accumulate=1, compile=False)  # one image, and hooks in its layers
@@ -199,12 +199,12 @@ def _labels(opt: Mapping[str, Any], channels: int, patch: int) -> dict[str, Tens
 @contextmanager
 def _any_cache() -> Iterator[None]:
     """Labels are random too, so the cache may be of anything, or not there."""
-    stock = distill_model.cache_problem
-    distill_model.cache_problem = lambda *_: None
+    stock = distill_model.find_misfit
+    distill_model.find_misfit = lambda *_: None
     try:
         yield
     finally:
-        distill_model.cache_problem = stock
+        distill_model.find_misfit = stock
 
 
 @contextmanager
@@ -225,13 +225,13 @@ def _random_where_missing() -> Iterator[None]:
     stock, stock_vgg = teacher.load_network, csd_loss.load_vgg
 
     def load(network_opt: Mapping[str, Any], path: str, *rest: Any, **named: Any) -> nn.Module:
-        weights = located(Path(), path)
+        weights = locate(Path(), path)
         if weights.is_file() or network_opt['type'] == 'Spandrel':
             return stock(network_opt, str(weights), *rest, **named)
         return build(network_opt, 'network_t')
 
     def load_vgg(path: str) -> nn.Sequential:
-        weights = located(Path(), path)
+        weights = locate(Path(), path)
         return stock_vgg(str(weights)) if weights.is_file() else csd_loss.random_vgg()
 
     teacher.load_network, csd_loss.load_vgg = load, load_vgg

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dukd_basicsr import options
+from dukd_basicsr.data.checks.files import check_files
 from dukd_basicsr.options import OptionsError, components
 from tests.torture.mistakes.workplace import encoded, write_lmdb
 from tests.toys import REPOSITORY
@@ -285,7 +286,7 @@ def _sentences(opt, is_train, root):
     """The errors, or None where there are none."""
     try:
         options.check(opt, FILE, is_train)
-        options.check_files(opt, root, is_train)
+        check_files(opt, root, is_train)
     except OptionsError as error:
         return list(error.messages)
     return None
@@ -444,9 +445,9 @@ FILE_MISTAKES = [
 @pytest.mark.parametrize(('changes', 'message'), FILE_MISTAKES, ids=[next(iter(change)) for change, _ in FILE_MISTAKES])
 def test_what_the_options_point_at(workplace, changes, message):
     root, opt = workplace
-    options.check_files(opt, root, True)
+    check_files(opt, root, True)
     with pytest.raises(OptionsError) as caught:
-        options.check_files(changed(opt, changes), root, True)
+        check_files(changed(opt, changes), root, True)
     assert list(caught.value.messages) == [message.format(root=root)]
 
 
@@ -476,7 +477,7 @@ def test_damaged_data(workplace, file, text, message):
     else:
         (root / file).write_text(text)
     with pytest.raises(OptionsError) as caught:
-        options.check_files(opt, root, True)
+        check_files(opt, root, True)
     assert list(caught.value.messages) == [message.format(root=root)]
 
 

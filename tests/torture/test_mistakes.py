@@ -19,6 +19,7 @@ import torch
 
 from dukd_basicsr import options
 from dukd_basicsr.cli import main
+from dukd_basicsr.data.checks.files import check_files
 from dukd_basicsr.training.checks import disk
 from tests.torture.mistakes.cases import CASES
 from tests.torture.mistakes.workplace import FILE, listing, make, write_options
@@ -119,7 +120,7 @@ def test_two_datasets_may_name_one_lmdb(folder):
     write_options(folder, pair)
     opt = options.load(Path(FILE))
     assert options.check(opt, Path(FILE), is_train=True) == []
-    options.check_files(opt, folder, is_train=True)
+    check_files(opt, folder, is_train=True)
 
 
 @pytest.mark.parametrize(

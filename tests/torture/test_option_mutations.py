@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from dukd_basicsr import options
 from dukd_basicsr.cli import main
+from dukd_basicsr.data.checks.files import check_files
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks import build as networks
 from tests.toys import REPOSITORY, STUDENT, TEACHER
@@ -134,7 +135,7 @@ def test_paths_that_no_system_has_are_missing(path, tmp_path):
     opt = options.load(FILE)
     opt['path']['pretrain_network_t'] = opt['datasets']['train']['dataroot_lq'] = path
     with pytest.raises(options.OptionsError, match=r'path\.pretrain_network_t: there is no file') as caught:
-        options.check_files(opt, tmp_path, is_train=True)
+        check_files(opt, tmp_path, is_train=True)
     assert any('datasets.train.dataroot_gt: there is no ' in message for message in caught.value.messages)
 
 

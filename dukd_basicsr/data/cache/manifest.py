@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dukd_basicsr.data.atomic import write_file
+from dukd_basicsr.data.paths import locate
+from dukd_basicsr.options.rules.teacher import as_list
 
 FILE = 'stamp.json'
 VERSION = 1
@@ -44,13 +46,12 @@ def teacher(opt: Mapping[str, Any], root: Path) -> dict[str, Any]:
             with a cache needs neither.
     """
     paths = opt.get('path') or {}
-    files = [_located(root, value) for value in _as_list(paths.get('pretrain_network_t'))]
+    files = [locate(root, value) for value in as_list(paths.get('pretrain_network_t')) if value]
     found: dict[str, Any] = {}
     if opt.get('network_t') is not None:
-        found['networks'] = [dict(network) for network in _as_list(opt['network_t'])]
-    weights = [_digest(file) for file in files if file is not None]
-    if weights and len(weights) == len(files):
-        found['weights'] = weights
+        found['networks'] = [dict(network) for network in as_list(opt['network_t'])]
+    if files and all(file.is_file() for file in files):
+        found['weights'] = [_digest(file) for file in files]
         found['param_key'] = paths.get('param_key_t', 'params')
     return found
 
@@ -60,24 +61,9 @@ def data(gt: Path, lq: Path) -> str:
     return hashlib.sha256(b'\0'.join((folder / 'meta_info.txt').read_bytes() for folder in (gt, lq))).hexdigest()
 
 
-def _located(root: Path, value: str) -> Path | None:
-    """The file that a path names, if it is one."""
-    try:
-        path = root / Path(value).expanduser()
-        return path if path.is_file() else None
-    except (OSError, RuntimeError, ValueError):  # too long, of nobody's home
-        return None
-
-
 def _digest(file: Path) -> str:
     with file.open('rb') as content:
         digest = hashlib.sha256()
         while block := content.read(2**20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _as_list(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return list(value) if isinstance(value, (list, tuple)) else [value]

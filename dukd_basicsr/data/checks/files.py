@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dukd_basicsr.data.cache.fit import find_misfit
 from dukd_basicsr.data.checks.folders import check_folder_pair, check_images, listed_pairs
 from dukd_basicsr.data.checks.lmdbs import check_lmdb_pair
+from dukd_basicsr.data.checks.real import check_real_files
+from dukd_basicsr.data.paths import locate
 from dukd_basicsr.errors import did_you_mean
 from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.rules.real import MODEL as REAL_MODEL
-from dukd_basicsr.options.rules.real import check_real_files
 from dukd_basicsr.options.rules.teacher import TYPE as UPCYCLED
-from dukd_basicsr.options.rules.teacher import asks_teacher, cache_problem, is_cached
+from dukd_basicsr.options.rules.teacher import as_list, asks_teacher, is_cached
 
 _BENCHMARKS = ('Set5', 'Set14', 'B100', 'BSD100', 'BSDS100', 'Urban100', 'Manga109')
 _ZOO = "BasicSR's model zoo (docs/ModelZoo.md of github.com/XPixelGroup/BasicSR)"
@@ -36,39 +38,28 @@ def check_files(opt: dict, root: Path, is_train: bool) -> None:
         if dataset.get('type') in ('PairedImageDataset', UPCYCLED):
             _check_dataset(f'datasets.{name}', name == 'train', dataset, opt, root, report)
         elif name == 'train' and opt.get('model_type') == REAL_MODEL:
-            folder, meta_info = (located(root, dataset.get(key) or '') for key in ('dataroot_gt', 'meta_info'))
+            folder, meta_info = (locate(root, dataset.get(key) or '') for key in ('dataroot_gt', 'meta_info'))
             check_real_files(f'datasets.{name}', dataset, folder, meta_info, _needs(dataset, opt), report)
     paths = opt.get('path') or {}
     keys = ['pretrain_network_g']
     if is_train:
         keys += ['pretrain_network_t', 'resume_state'] if asks_teacher(opt) else ['resume_state']
     if is_train and is_cached(opt) and not report.errors:
-        problem = cache_problem(opt, root)
+        problem = find_misfit(opt, root)
         if problem:
             report.error('datasets.train.dataroot_upcycled', problem)
     for key in keys:
-        values = paths.get(key)
-        for value in values if isinstance(values, list) else [values]:
-            if isinstance(value, str) and not located(root, value).is_file():
+        for value in as_list(paths.get(key)):
+            if isinstance(value, str) and not locate(root, value).is_file():
                 report.error(f'path.{key}', _missing_file(value, root))
     report.finish()
-
-
-def located(root: Path, value: str) -> Path:
-    """Where a path of the options lies; one that no system can have (too long, of nobody's home) is no file."""
-    try:
-        path = root / Path(value).expanduser()
-        path.exists()
-    except (OSError, RuntimeError, ValueError):
-        return root / '\0'
-    return path
 
 
 def _check_dataset(
     key: str, is_train: bool, dataset: Mapping[str, Any], opt: Mapping[str, Any], root: Path, report: Report
 ) -> None:
     roots = {name: dataset[name] for name in ('dataroot_gt', 'dataroot_lq')}
-    folders = {name: located(root, value) for name, value in roots.items()}
+    folders = {name: locate(root, value) for name, value in roots.items()}
     absent = [name for name, folder in folders.items() if not folder.is_dir()]
     if absent:
         names = ' and '.join(str(roots[name]) for name in absent)
@@ -80,10 +71,10 @@ def _check_dataset(
     needs, scale = _needs(dataset, opt) if is_train else {}, opt.get('scale') or 1
     if dataset['io_backend']['type'] == 'lmdb':
         check_lmdb_pair(key, lq, gt, needs, scale, report)
-    elif listing is not None and not located(root, listing).is_file():
+    elif listing is not None and not locate(root, listing).is_file():
         report.error(f'{key}.meta_info_file', f'there is no file {listing}; write ~ to use all images of the folders.')
     elif listing is not None:
-        check_images(key, listed_pairs(key, lq, gt, template, located(root, listing), report), needs, scale, report)
+        check_images(key, listed_pairs(key, lq, gt, template, locate(root, listing), report), needs, scale, report)
     elif dataset['io_backend']['type'] == 'disk':
         check_folder_pair(key, lq, gt, template, needs, scale, report)
 
@@ -122,7 +113,7 @@ def _how_to_prepare(dataroot: str, scale: Any) -> str:
 
 def _missing_file(value: str, root: Path) -> str:
     path = Path(value)
-    folder = located(root, value).parent
+    folder = locate(root, value).parent
     start = f'there is no file {value}'
     if re.search(r'_official-[0-9a-f]{8}\.pth$', path.name):
         return f'{start}; download {path.name} from {_ZOO} into {path.parent}.'

@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 
-from dukd_basicsr.distillation.teacher import as_list, build_teacher
+from dukd_basicsr.distillation.teacher import build_teacher
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluation.benchmark.measure import Bicubic, Network
 from dukd_basicsr.evaluation.benchmark.protocol import Options
 from dukd_basicsr.networks.build import input_channels, load_network
 from dukd_basicsr.networks.open_network import Opened, open_network
 from dukd_basicsr.networks.self_ensemble import SelfEnsemble
+from dukd_basicsr.options.rules.teacher import as_list
 
 
 def load_networks(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dukd_basicsr import options
+from dukd_basicsr.data.checks.files import check_files
 from dukd_basicsr.errors import RunError
 from dukd_basicsr.evaluation.benchmark import report as table
 from dukd_basicsr.evaluation.benchmark import significance as comparison
@@ -110,7 +111,7 @@ def _check_images(files: Mapping[Path, Options]) -> None:
     """Are the test images there? Those of the first file, since all name the same; its training data may be gone."""
     opt = next(iter(files.values()))
     tests = {name: section for name, section in opt['datasets'].items() if name.startswith(SECTIONS)}
-    options.check_files({**opt, 'datasets': tests, 'path': {}}, Path.cwd(), is_train=False)
+    check_files({**opt, 'datasets': tests, 'path': {}}, Path.cwd(), is_train=False)
 
 
 def _ask(tilers: Mapping[str, Tiler], network: Network, lq: Tensor) -> tuple[Tensor, bool]:

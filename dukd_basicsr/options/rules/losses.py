@@ -10,13 +10,15 @@ from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.rules.components import check_component, network_argument
 from dukd_basicsr.options.rules.plan import check_plan
 from dukd_basicsr.options.rules.teacher import asks_teacher, is_cached
-from dukd_basicsr.options.schema.features import DUKD_LOSS, check_feature_losses
+from dukd_basicsr.options.schema.features import DUKD_LOSS
 from dukd_basicsr.options.schema.file import Options
 from dukd_basicsr.options.schema.train import DukdLoss
 
 _LOSSES = ('pixel_opt', 'kd_opt', 'dukd_opt', 'perceptual_opt')
 DUKD_MODELS = ('DUKDModel', 'DUKDRealModel')
 """Those that read `train.dukd_opt`."""
+TERMS = ('pix', 'kd', 'zoom_in', 'zoom_out_kd', 'zoom_out_pix')
+"""Names of the other losses in logs, after 'l_'."""
 DUKD_KEYS = ('zoom_in', 'zoom_out', 'consistency', 'schedule', 'in_batch')
 """Keys of `train.dukd_opt` that are not its criterion's."""
 
@@ -31,7 +33,7 @@ def check_losses(o: Options, raw: Mapping[str, Any], report: Report) -> None:
             known = DUKD_KEYS if name == 'dukd_opt' else ()
             check_component('loss', train[name], f'train.{name}', report, known=known)
     _check_criterion(train.get('dukd_opt'), report)
-    check_feature_losses(train, report)
+    _check_features(train, report)
     rules = dict.fromkeys(('SRModel', 'SwinIRModel'), _check_sr) | dict.fromkeys(DUKD_MODELS, _check_dukd)
     rules['DistillModel'] = _check_distill
     if o.model_type in rules:
@@ -49,6 +51,43 @@ def _check_criterion(dukd: Any, report: Report) -> None:
         check_component('loss', dukd['criterion'], 'train.dukd_opt.criterion', report)
     elif dukd.get('criterion') is not None:
         report.error('train.dukd_opt.criterion', 'a criterion is a section; write e.g. {type: L1Loss}.')
+
+
+def _check_features(train: Mapping[str, Any], report: Report) -> None:
+    """Names that can be logged, losses that are registered, with known arguments."""
+    given = train.get('feature_opt')
+    for name, one in given.items() if isinstance(given, Mapping) else ():
+        where = f'train.feature_opt.{name}'
+        if not isinstance(name, str) or not name.isidentifier():
+            report.error(where, 'a name is letters, digits and _, as in the log: l_NAME.')
+        elif name in TERMS:
+            report.error(where, f'l_{name} is logged already; write another name.')
+        if isinstance(one, Mapping) and one.get('type') == DUKD_LOSS:
+            report.error(f'{where}.type', 'DUKDLoss compares upcycled inputs; write it as train.dukd_opt.')
+        elif isinstance(one, Mapping):
+            check_component('loss', one, where, report, known=('taps',))
+
+
+def check_relations(train: Any, batch_size: int | None, report: Report) -> None:
+    """As many samples at once as a loss of their relations needs.
+
+    Args:
+        train (Any): `train` of the file, checked.
+        batch_size (int | None): `datasets.train.batch_size_per_gpu`.
+        report (Report): Collects the errors.
+    """
+    accumulate = train.get('accumulate') or 1 if isinstance(train, Mapping) else 1
+    if not isinstance(train, Mapping) or not batch_size or not isinstance(accumulate, int):
+        return
+    given = train.get('feature_opt')
+    for name, one in given.items() if isinstance(given, Mapping) else ():
+        if not isinstance(one, Mapping) or one.get('type') != 'RKDLoss':
+            continue
+        least, together = 2 if one.get('angle_weight') == 0 else 3, batch_size // accumulate
+        if together < least:
+            report.error(f'train.feature_opt.{name}', f'RKDLoss relates {least} samples or more, but {together} of '
+                         f'batch_size_per_gpu: {batch_size} are together with accumulate: {accumulate}; write a larger '
+                         'batch or a smaller accumulate.')  # fmt: skip
 
 
 def _check_sr(o: Options, train: Mapping[str, Any], report: Report) -> None:

@@ -1,13 +1,7 @@
-"""What must agree in the options file of a DUKDRealModel, and the HR images that it names."""
+"""What must agree in the options file of a DUKDRealModel."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from dukd_basicsr.data.checks.images import DamagedImageError, inspect_file
-from dukd_basicsr.data.checks.lmdbs import check_needs, read_shapes
 from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.schema.real import RealDataset, RealOptions
 
@@ -90,44 +84,3 @@ def _check_sizes(o: RealOptions, dataset: RealDataset, report: Report) -> None:
                      'zoom_in_degraded: false.')  # fmt: skip
     elif o.gt_usm and side <= _SHARP_RADIUS:
         report.error('gt_usm', f'a patch of {side} is too small for it; write gt_size: {_SHARP_RADIUS + 1} or more.')
-
-
-def check_real_files(key: str, dataset: Mapping[str, Any], folder: Path, meta_info: Path, needs: Mapping[str, float],
-                     report: Report) -> None:  # fmt: skip
-    """Check that the HR images of a RealESRGANDataset are there and whole, and fill a batch.
-
-    Args:
-        key (str): Dotted key of the dataset.
-        dataset (Mapping): Its options.
-        folder (Path): Its `dataroot_gt`.
-        meta_info (Path): Its `meta_info`, for `io_backend: {type: disk}`.
-        needs (Mapping[str, float]): gt_size, batch and ratio.
-        report (Report): Collects the errors.
-    """
-    how = 'make it with: basicsr prepare FOLDER --preset real'
-    if not folder.is_dir():
-        report.error(f'{key}.dataroot_gt', f'there is no {dataset["dataroot_gt"]}; {how}.')
-    elif dataset['io_backend']['type'] == 'lmdb':
-        shapes = read_shapes(f'{key}.dataroot_gt', folder, report)
-        if shapes:
-            check_needs(key, {}, len(shapes), needs, report)  # smaller ones than a patch are mirrored
-    elif not meta_info.is_file():
-        report.error(f'{key}.meta_info', f'there is no file {dataset["meta_info"]}; {how}.')
-    else:
-        _check_listed(key, folder, meta_info, needs, report)
-
-
-def _check_listed(key: str, folder: Path, file: Path, needs: Mapping[str, float], report: Report) -> None:
-    lines = file.read_text(encoding='utf-8', errors='replace').splitlines()
-    names = [line.strip().split(' ')[0] for line in lines]
-    if not names:
-        report.error(f'{key}.meta_info', f'{file} names no images.')
-        return
-    for number, name in enumerate(names, 1):
-        try:
-            inspect_file(folder / name)
-        except DamagedImageError as error:
-            report.error(f'{key}.meta_info', f'line {number} of {file}: {folder / name} {error}; put the image there '
-                         'again, or remove the line.')  # fmt: skip
-            return
-    check_needs(key, {}, len(names), needs, report)

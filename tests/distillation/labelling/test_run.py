@@ -20,11 +20,13 @@ from tqdm import tqdm
 
 from dukd_basicsr import options
 from dukd_basicsr.data.cache import manifest as stamps
+from dukd_basicsr.data.cache.fit import find_misfit
 from dukd_basicsr.data.cache.record import HIGH, LOW, Layout, pack, unpack
 from dukd_basicsr.data.cache.shards import paths, present
+from dukd_basicsr.data.checks.files import check_files
 from dukd_basicsr.distillation.labelling import run as command
 from dukd_basicsr.errors import RunError, UserError
-from dukd_basicsr.options.rules.teacher import cache_problem, labelling_options
+from dukd_basicsr.options.rules.teacher import labelling_options
 from tests.toys import L1, REPOSITORY, TEACHER, IdentityUp, save_weights
 from tests.upcycled import SCALE, cached, make_pairs, records, run_options
 
@@ -142,7 +144,7 @@ def test_killed_anywhere_and_resumed_it_is_byte_for_byte_the_same(toy, monkeypat
         assert process.exitcode == -signal.SIGKILL
         assert stamps.read(cache)['complete'] is False
         left.append(len(present(cache)))
-        assert cache_problem(run_options(toy, cache), toy).startswith(
+        assert find_misfit(run_options(toy, cache), toy).startswith(
             f'{cache} is not complete; run the basicsr upcycle that made it again'
         )
     assert left == [0, 1, 2, 4]
@@ -238,7 +240,7 @@ REFUSED = [  # stamp, options of the run, file to change; the sentence
 def test_a_cache_of_another_run_is_refused_in_one_sentence(toy, monkeypatch, stamp, changes, sentence):
     cache = cached(toy, monkeypatch)
     opt = run_options(toy, cache)
-    options.check_files(opt, toy, is_train=True)
+    check_files(opt, toy, is_train=True)
     stamps.write(cache, stamps.read(cache) | stamp)
     save_weights(toy / 'other.pth', TEACHER)
     for path, value in changes.items():
@@ -248,7 +250,7 @@ def test_a_cache_of_another_run_is_refused_in_one_sentence(toy, monkeypatch, sta
             node = node[parent]
         node[last] = value
     with pytest.raises(options.OptionsError) as caught:
-        options.check_files(opt, toy, is_train=True)
+        check_files(opt, toy, is_train=True)
     other = 'make another with: basicsr upcycle -opt FILE -o OTHER.lmdb'
     sentence = sentence.replace('O.', f'{other}.') if sentence.endswith('O.') else sentence
     sentence = sentence.replace('C ', f'{cache} ', 1) if sentence.startswith('C ') else sentence
@@ -265,10 +267,10 @@ def test_ablations_and_other_students_train_from_the_same_cache(toy, monkeypatch
     opt['manual_seed'] = 4
     opt['datasets']['train']['gt_size'] = 8
     assert options.check(opt, Path('x.yml'), is_train=True) == []
-    options.check_files(opt, toy, is_train=True)
+    check_files(opt, toy, is_train=True)
     del opt['network_t'], opt['path']['pretrain_network_t']
     assert options.check(opt, Path('x.yml'), is_train=True) == []
-    options.check_files(opt, toy, is_train=True)
+    check_files(opt, toy, is_train=True)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 
 from datasets_prep.prepare import prepare_training
 from dukd_basicsr import options
+from dukd_basicsr.data.checks.files import check_files
 from dukd_basicsr.data.degradation.settings import DEGRADATION, KERNELS
 from tests.toys import REPOSITORY
 
@@ -117,7 +118,7 @@ def files_said(root, **changes):
     opt['num_gpu'], opt['path']['pretrain_network_t'] = 0, None
     del opt['datasets']['val']
     try:
-        options.check_files(opt, root, True)
+        check_files(opt, root, True)
     except options.OptionsError as error:
         return error.messages[0]
     return None
@@ -151,5 +152,5 @@ def test_an_lmdb_needs_no_list(images):
 def test_a_missing_test_set_is_made_by_its_own_command(images):
     opt = changed({'datasets.train.dataroot_gt': 'hr', 'datasets.train.meta_info': 'meta.txt'})
     with pytest.raises(options.OptionsError) as caught:
-        options.check_files(opt, images, True)
+        check_files(opt, images, True)
     assert 'basicsr prepare DIR --preset real-test --name Set14 --scale 4 --seed 0' in str(caught.value)
