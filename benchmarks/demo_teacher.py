@@ -1,6 +1,6 @@
 """Train the teacher that `basicsr demo` distils, and put it where the package ships it.
 
-    python benchmarks/demo_teacher.py --data ../shared/data [--work DIR]
+    python -m benchmarks.demo_teacher --data ../shared/data [--work DIR]
 
 `--data` holds train_HR/ (training images), Set5/ and Set14/ (HR test images). Everything goes through the product
 itself: `basicsr prepare`, `basicsr train -opt options/train_edsr_demo_teacher_x4.yml`, `basicsr benchmark`. What is
@@ -14,26 +14,19 @@ import json
 import os
 import platform
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from benchmarks.common import REPOSITORY, run_basicsr
+
 OPTIONS = REPOSITORY / 'options' / 'train_edsr_demo_teacher_x4.yml'
 SHIPPED = REPOSITORY / 'dukd_basicsr' / 'commands' / 'demo'
 NAME = 'EDSR_x4_f48b8_demo'
 
 
-def basicsr(work: Path, *arguments: str) -> None:
-    """Run one command of the product in the work folder."""
-    environment = os.environ | {'PYTHONPATH': str(REPOSITORY)}
-    subprocess.run([sys.executable, '-m', 'dukd_basicsr', *arguments], cwd=work, env=environment, check=True)
-
-
 def prepare(data: Path, work: Path) -> None:
-    basicsr(work, 'prepare', str(data / 'train_HR'), '--name', 'Photos', '--scale', '2', '4', '--min-size', '128')
+    run_basicsr(work, 'prepare', str(data / 'train_HR'), '--name', 'Photos', '--scale', '2', '4', '--min-size', '128')
     for name in ('Set5', 'Set14'):
-        basicsr(work, 'prepare', str(data / name), '--preset', 'benchmark', '--scale', '4')
+        run_basicsr(work, 'prepare', str(data / name), '--preset', 'benchmark', '--scale', '4')
 
 
 def ship(work: Path) -> None:
@@ -46,13 +39,13 @@ def ship(work: Path) -> None:
     weights = read_weights(work / 'experiments' / NAME / 'models' / 'net_g_latest.pth', 'params_ema')
     SHIPPED.mkdir(exist_ok=True)
     torch.save({'params': dict(weights)}, SHIPPED / f'{NAME}.pth')
-    basicsr(work, 'benchmark', '-opt', str(OPTIONS), '-o', 'results/demo_teacher')
+    run_basicsr(work, 'benchmark', '-opt', str(OPTIONS), '-o', 'results/demo_teacher')
     table = (work / 'results' / 'demo_teacher' / 'benchmark.md').read_text(encoding='utf-8')
     logs = [log.read_text(encoding='utf-8') for log in sorted((work / 'experiments' / NAME).glob('train_*.log'))]
     wanted = re.compile(r'(Validation|Start training|End of training|\t # )')
     curve = [line.replace('\t', ' ').strip() for log in logs for line in log.splitlines() if wanted.search(line)]
     record = {
-        'command': 'python benchmarks/demo_teacher.py --data ../shared/data',
+        'command': 'python -m benchmarks.demo_teacher --data ../shared/data',
         'options': OPTIONS.name,
         'training images': '248 images of shared/data/train_HR (T91, BSD300 train, Kodak24, McMaster18, RealSR)',
         'machine': f'{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}',
@@ -71,7 +64,7 @@ def main() -> None:
     data = args.data.resolve()
     prepare(data, args.work)
     if not (args.work / 'experiments' / NAME / 'models' / 'net_g_latest.pth').exists():
-        basicsr(args.work, 'train', '-opt', str(OPTIONS), '--auto_resume')
+        run_basicsr(args.work, 'train', '-opt', str(OPTIONS), '--auto_resume')
     ship(args.work)
 
 

@@ -1,5 +1,6 @@
 """The benchmarks of a step on toy networks: every job runs, and what they write can be read."""
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -7,24 +8,24 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.speed import step
+from benchmarks.speed.gpu import JOBS, ideal_seconds
+from benchmarks.speed.levers import OPTIONS, WEIGHTS
 from tests.toys import REPOSITORY
-
-BENCHMARKS = REPOSITORY / 'benchmarks'
 
 
 @pytest.fixture
 def run(monkeypatch, tmp_path, capsys):
     """Runs a benchmark's command in this process; returns what it prints and its JSON."""
     precision, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
 
     def command(name, *arguments):
         file = tmp_path / f'{name}.json'
         monkeypatch.setattr(sys, 'argv', [name, *arguments, '--json', str(file)])
-        module = __import__(name)
+        module = importlib.import_module(f'benchmarks.speed.{name}')
         # A process for each measurement, as in earnest, takes seconds each and has memory of its own.
-        measure = sys.modules['step_time'].measure
-        monkeypatch.setattr(sys.modules['step_time'], 'in_own_process', lambda job: measure(job) | {'memory': 2**20})
+        measure = step.measure
+        monkeypatch.setattr(step, 'in_own_process', lambda job: measure(job) | {'memory': 2**20})
         module.main()
         return capsys.readouterr().out, json.loads(file.read_text())
 
@@ -53,15 +54,12 @@ def test_gpu_py_leaves_out_what_it_has_no_time_for_and_survives_what_fails(run, 
     arguments = ['--device', 'cpu', '--small', '--batch', '2', '--pairs', 'edsr', '--jobs', 'ours fp32']
     _, result = run('gpu', *arguments, '--minutes', '0')
     assert result['pairs'][0]['rows'] == {'ours fp32': {'error': 'left out: no time'}}
-    monkeypatch.setattr(sys.modules['step_time'], 'stepper', lambda *_: 1 / 0)
+    monkeypatch.setattr(step, 'stepper', lambda *_: 1 / 0)
     _, result = run('gpu', *arguments)
     assert result['pairs'][0]['rows'] == {'ours fp32': {'error': 'ZeroDivisionError: division by zero'}}
 
 
-def test_gpu_py_computes_the_roofline_from_both_networks(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    from gpu import JOBS, ideal_seconds
-
+def test_gpu_py_computes_the_roofline_from_both_networks():
     counts, rates = {'network_t': 600, 'network_g': 100}, {'fp32': 10, 'tf32': 30, 'bf16': 60}
     found = {name: ideal_seconds(*JOBS[name], counts, rates) for name in JOBS}
     assert found['ours fp32'] == 90
@@ -72,9 +70,9 @@ def test_gpu_py_computes_the_roofline_from_both_networks(monkeypatch):
     assert found['cached bf16'] == 5
 
 
-def test_step_time_compares_modes_with_their_floors(run):
+def test_step_compares_modes_with_their_floors(run):
     arguments = ['--thin', '--rounds', '1', '--iterations', '1', '--pairs', 'rcan', '--train', '{"amp": "bf16"}']
-    text, (result,) = run('step_time', *arguments, '--modes', 'floor', 'ours', 'student', 'cached')
+    text, (result,) = run('step', *arguments, '--modes', 'floor', 'ours', 'student', 'cached')
     rows = result['rows']
     assert rows['cached']['time_to_floor'] == rows['cached']['best_s'] / rows['student']['best_s']
     assert rows['ours']['time_to_floor'] == rows['ours']['best_s'] / rows['floor']['best_s']
@@ -102,23 +100,19 @@ def test_levers_compares_with_the_default(run):
 
 
 def test_measurements_have_a_process_of_their_own(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import step_time
-
     job = {'mode': 'student', 'pair': 'edsr', 'device': 'cpu', 'batch': 1, 'patch': 8, 'thin': True, 'iterations': 2}
-    found = step_time.in_own_process(job)
+    found = step.in_own_process(job)
     assert len(found['times']) == 2
     assert found['memory'] > 0
     monkeypatch.setattr(sys, 'executable', 'false')
     with pytest.raises(SystemExit, match=r"'mode': 'student'.* failed"):
-        step_time.in_own_process(job)
+        step.in_own_process(job)
 
 
 def test_levers_measures_labels(run, tmp_path):
     """On photographs and a teacher of our own."""
     import cv2
     import skimage.data
-    from levers import OPTIONS, WEIGHTS, step_time
 
     from dukd_basicsr import options
     from tests.toys import save_weights
@@ -127,7 +121,7 @@ def test_levers_measures_labels(run, tmp_path):
         (tmp_path / name).mkdir()
     photograph = cv2.imread(str(Path(skimage.data.__file__).parent / 'astronaut.png'))
     cv2.imwrite(str(tmp_path / 'Set5' / 'astronaut.png'), photograph[:200, :180])
-    network = options.load(step_time.REPOSITORY / 'options' / OPTIONS)['network_g']
+    network = options.load(REPOSITORY / 'options' / OPTIONS)['network_g']
     save_weights(tmp_path / 'weights' / WEIGHTS, network)
     _, result = run('levers', '--thin', '--rounds', '1', '--iterations', '1', '--data', str(tmp_path), '--levers',
                     'bf16_teacher')  # fmt: skip

@@ -1,6 +1,6 @@
 """A tiny run killed at random moments and resumed each time, compared bit for bit with one that was left alone.
 
-    python tests/torture/kill_resume.py --kills 50 --json kill_resume.json
+    python -m tests.torture.kill_resume --kills 50 --json kill_resume.json
 
 Every attempt is a forked child of one process that has imported everything; the child tells by a shared byte whether it
 starts, steps, saves or validates, and the parent kills it (with its loader workers) a random moment after it has

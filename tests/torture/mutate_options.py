@@ -1,6 +1,6 @@
 """Random mutations of every shipped options file: each is accepted, or refused with sentences and exit code 2.
 
-    python tests/torture/mutate_options.py [--examples 20000] [--seed 0] [--json FILE]
+    python -m tests.torture.mutate_options [--examples 20000] [--seed 0] [--json FILE]
 
 Each example takes a file of options/, changes it as data (keys lost, misspelt, doubled, swapped; values of another
 type, huge, not finite, with control characters; deep nesting) or as text (lines and bytes lost, doubled, inserted;
@@ -36,7 +36,7 @@ import lmdb
 import numpy as np
 import yaml
 
-from benchmarks.inside import inside
+from benchmarks.common import work_in
 from dukd_basicsr import cli, options
 from dukd_basicsr.commands import pipeline_tmp as pipeline
 from dukd_basicsr.training import dry_run
@@ -291,7 +291,7 @@ def attempt(file: Path, text: bytes, forced: list[str], folder: Path) -> str:
     (folder / 'x.yml').write_bytes(text)
     errors = io.TextIOWrapper(io.BytesIO(), 'utf-8', errors='backslashreplace', newline='')  # as sys.stderr
     try:
-        with contextlib.redirect_stderr(errors), inside(folder), _limited(), _without_networks():
+        with contextlib.redirect_stderr(errors), work_in(folder), _limited(), _without_networks():
             code = cli.main(argv)
     except SystemExit as stop:  # argparse
         code = stop.code

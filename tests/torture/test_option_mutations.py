@@ -212,7 +212,7 @@ def test_a_mutated_network_or_loss_is_run_or_refused_in_sentences(folder, data):
     section[data.draw(st.sampled_from([key for key in section if key != 'type']))] = data.draw(ARGUMENTS)
     (folder / 'x.yml').write_bytes(mutations.dump(opt))
     errors = io.StringIO()
-    with mutations.inside(folder), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
+    with mutations.work_in(folder), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
         code = main(['train', '-opt', 'x.yml', '--check'])
     (folder / 'x.yml').unlink()
     sentences = [line for line in errors.getvalue().splitlines() if not line.startswith('basicsr train: warning: ')]

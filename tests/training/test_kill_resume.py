@@ -1,4 +1,4 @@
-"""A few kills of the torture run, and a disk that fills; `python tests/torture/kill_resume.py` does fifty kills."""
+"""A few kills of the torture run, and a disk that fills; `python -m tests.torture.kill_resume` does fifty kills."""
 
 import errno
 import importlib.util

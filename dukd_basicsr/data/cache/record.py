@@ -3,7 +3,7 @@
 A label pixel is one 32-bit word: red in the lowest 11 bits, green in the next 11, blue in the highest 10, over
 [-0.25, 1.25], since teachers overshoot [0, 1] a little and the student is to learn what they say; what is beyond
 that becomes the nearest value. Words are not compressed, so that a crop is a slice of the file and costs no
-decoding: a third more bytes than a PNG of 10 bits, a fiftieth of its time (benchmarks/cache.py).
+decoding: a third more bytes than a PNG of 10 bits, a fiftieth of its time (benchmarks/speed/cache.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Samples per second and core of BasicSR's PairedImageDataset, stock against ours, on the same images in each codec.
 
-python benchmarks/loader.py [--images FOLDER] [--number 24] [--scale 4] [--gt_size 192] [--batch 16] [--json FILE]
+python -m benchmarks.speed.loader [--images FOLDER] [--number 24] [--scale 4] [--gt_size 192] [--batch 16] [--json FILE]
 
 `basicsr prepare` makes the LMDBs of all codecs in a temporary folder. A pass reads every sub-image once and collates
 batches, in one process with one thread; passes of all modes take turns, the fastest of --repeats counts. The draws are
@@ -10,7 +10,6 @@ seeded, and every tensor is compared with stock's. `BasicSR png` is the PNG that
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import random
@@ -28,6 +27,7 @@ import torch
 from torch.utils.data import default_collate
 
 import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
+from benchmarks.common import write_json
 
 from basicsr.data.paired_image_dataset import PairedImageDataset  # isort: skip
 from datasets_prep.codecs import CODECS
@@ -145,12 +145,11 @@ def main() -> None:
                      'same': equal[codec]})  # fmt: skip
         print(f'| {codec} | {megabytes[codec]:.1f} | {theirs:.0f} | {ours:.0f} | {ours / theirs:.2f} '
               f'| {ours / rates[BASE, "stock"]:.2f} | {equal[codec]} |')  # fmt: skip
-    if args.json:
-        content = {'samples': samples, 'size': args.size, 'scale': args.scale, 'gt_size': args.gt_size, 'rows': rows,
-                   'environment': {'python': platform.python_version(), 'torch': torch.__version__,
-                                   'opencv': cv2.__version__, 'cores': os.cpu_count(),
-                                   'machine': platform.platform()}}  # fmt: skip
-        args.json.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+    content = {'samples': samples, 'size': args.size, 'scale': args.scale, 'gt_size': args.gt_size, 'rows': rows,
+               'environment': {'python': platform.python_version(), 'torch': torch.__version__,
+                               'opencv': cv2.__version__, 'cores': os.cpu_count(),
+                               'machine': platform.platform()}}  # fmt: skip
+    write_json(args.json, content)
 
 
 if __name__ == '__main__':

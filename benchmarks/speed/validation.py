@@ -1,6 +1,6 @@
 """Validation against BasicSR's own, in one run: how many times faster, and whether anything differs.
 
-    python benchmarks/validation.py [--images 8] [--rounds 3] [--threads 2] [--device cpu] [--json FILE]
+    python -m benchmarks.speed.validation [--images 8] [--rounds 3] [--threads 2] [--device cpu] [--json FILE]
 
 Both validate the same network of random weights on the same photographs (scikit-image's, x4), PSNR and SSIM on Y, in
 turns; the times are the best of all rounds. 'same' compares every metric and every byte of every file. The first
@@ -10,7 +10,6 @@ network is none (pixels repeated): what is left of a validation when the network
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import platform
@@ -20,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
+from benchmarks.common import write_json
 
 # isort: split
 import cv2
@@ -125,8 +125,7 @@ def main() -> None:
                 rows.append(row := compare(Path(place), network, save_img, args))
                 print(f'| {network} | {str(save_img).lower()} | {row["stock_s"]:.2f} | {row["ours_s"]:.2f} '
                       f'| {row["ratio"]:.2f} | {"yes" if row["same"] else "NO"} |', flush=True)  # fmt: skip
-    if args.json:
-        args.json.write_text(json.dumps({'environment': environment, 'rows': rows}, indent=2) + '\n', encoding='utf-8')
+    write_json(args.json, {'environment': environment, 'rows': rows})
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
 """Exported networks against torch: differences, latency, and what fp16 and int8 cost on Set5 and Set14.
 
-    python benchmarks/export.py [--data ../shared/data] [--student FILE] [--threads 1] [--rounds 3] [--only NAME ...]
-        [--json FILE] [--markdown FILE]
+    python -m benchmarks.quality.export [--data ../shared/data] [--student FILE] [--threads 1] [--rounds 3]
+        [--only NAME ...] [--json FILE] [--markdown FILE]
 
 --data holds Set5/, Set14/ and train_HR/ with HR images, and weights/; --student is an EDSR 24x4 x2 trained with one of
 options/*_edsr_f24b4_x2.yml. LR images are made here as `basicsr prepare` makes them. RCAN and SwinIR have no trained
@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
+from benchmarks.common import REPOSITORY
 
 # isort: split
 import cv2
@@ -186,7 +187,7 @@ def markdown(rows: Sequence[dict]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--data', type=Path, default=Path(__file__).resolve().parents[2] / 'shared' / 'data')
+    parser.add_argument('--data', type=Path, default=REPOSITORY.parent / 'shared' / 'data')
     parser.add_argument('--student', type=Path)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--rounds', type=int, default=3)

@@ -1,6 +1,6 @@
 """What an upcycled cache costs and what it saves: labels, iterations, loading, and when it pays.
 
-    python benchmarks/cache.py [--parts fidelity loader steps] [--pairs small edsr rcan swinir] [--rounds 3]
+    python -m benchmarks.speed.cache [--parts fidelity loader steps] [--pairs small edsr rcan swinir] [--rounds 3]
         [--device cuda] [-opt FILE] [--images 24] [--peer DIR] [--json FILE]
 
 fidelity: ways to store a teacher's label; the teacher and the training LMDBs are those of -opt, an options file. Bytes
@@ -18,19 +18,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from cache_labels import fidelity, report_fidelity
-from cache_loader import loader
-from step_time import forget_peak, highest_resident, resident
+from benchmarks.common import REPOSITORY, run_module, write_json
+from benchmarks.speed.cache_labels import fidelity, report_fidelity
+from benchmarks.speed.cache_loader import loader
+from benchmarks.speed.step import forget_peak, highest_resident, resident
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 SCALE, PATCH, SUB_IMAGE = 4, 48, 480
 DIV2K, PER_IMAGE, BATCH, ITERATIONS = 32592, 4, 16, 250_000
 """Sub-images of DIV2K, crops of each; batch and length of the paper's runs."""
@@ -183,11 +181,9 @@ def teacher_seconds(pair: str, device: str) -> float:
 
 
 def in_own_process(mode: str, pair: str, args: argparse.Namespace) -> dict:
-    command = [sys.executable, __file__, '--measure', mode, '--pairs', pair, '--device', args.device, '--batch',
-               str(args.batch), '--iterations', str(args.iterations)]  # fmt: skip
-    command += ['--peer', args.peer] if args.peer else []
-    environment = os.environ | {'PYTHONPATH': str(REPOSITORY)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    arguments = ['--measure', mode, '--pairs', pair, '--device', args.device, '--batch', str(args.batch)]
+    arguments += ['--iterations', str(args.iterations), *(['--peer', args.peer] if args.peer else [])]
+    done = run_module('benchmarks.speed.cache', *arguments)
     if done.returncode:
         sys.exit(f'{mode} of {pair} failed:\n{done.stderr[-2000:]}')
     return json.loads(done.stdout.splitlines()[-1])
@@ -265,7 +261,6 @@ def main() -> None:
     if args.measure:
         sys.stdout.write(json.dumps(measure(args.measure, args.pairs[0], args)) + '\n')
         return
-    sys.path.insert(0, str(REPOSITORY))
     results: dict[str, object] = {}
     if 'fidelity' in args.parts:
         results['fidelity'] = found = fidelity(args)
@@ -278,8 +273,7 @@ def main() -> None:
         for pair in args.pairs:
             found.append(steps(pair, args))
             print(report_steps(found[-1]) + '\n', flush=True)
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=2, default=float) + '\n', encoding='utf-8')
+    write_json(args.json, results)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 """`basicsr prepare` against BasicSR's own scripts, from HR images to the LMDBs of three scales, on two cores.
 
-python benchmarks/prepare.py --basicsr DIR [--images FOLDER] [--number 40] [--json FILE]
+python -m benchmarks.speed.prepare --basicsr DIR [--images FOLDER] [--number 40] [--json FILE]
 
 DIR is a checkout of BasicSR: scripts/data_preparation/extract_subimages.py runs as it is, on LR that BasicSR's imresize
 makes (two processes), then make_lmdb_from_imgs as create_lmdb.py calls it. Both sides are whole commands with the start
@@ -11,7 +11,6 @@ that is busy otherwise. Every decoded value is compared.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import resource
@@ -28,7 +27,8 @@ import lmdb
 import numpy as np
 import skimage
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.common import child_environment, write_json
+
 SCALES = (2, 3, 4)
 SIZE, STEP, MULTIPLE = 480, 240, 12
 
@@ -94,7 +94,7 @@ def timed(command: list[str], work: Path) -> tuple[float, float]:
     """Seconds, and CPU seconds, of a command in an empty folder."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    environment = os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
+    environment = child_environment(OMP_NUM_THREADS='1')
     start, cpu = time.perf_counter(), cpu_seconds()
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - start, cpu_seconds() - cpu
@@ -160,12 +160,11 @@ def main() -> None:
     for name, row in same.items():
         print(f'| {name} | {row["images"]} | {row["values"]} | {row["different"]} | {row["largest"]} '
               f'| {row["their_bytes"] / 1e6:.1f} | {row["our_bytes"] / 1e6:.1f} |')  # fmt: skip
-    if args.json:
-        content = {'images': args.number, 'size': SIZE, 'step': STEP, 'scales': SCALES, 'seconds': seconds,
-                   'ratio': ratio, 'cpu_ratio': cpu_ratio, 'lmdbs': same,
-                   'environment': {'python': platform.python_version(), 'opencv': cv2.__version__,
-                                   'cores': os.cpu_count(), 'machine': platform.platform()}}  # fmt: skip
-        args.json.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+    content = {'images': args.number, 'size': SIZE, 'step': STEP, 'scales': SCALES, 'seconds': seconds,
+               'ratio': ratio, 'cpu_ratio': cpu_ratio, 'lmdbs': same,
+               'environment': {'python': platform.python_version(), 'opencv': cv2.__version__,
+                               'cores': os.cpu_count(), 'machine': platform.platform()}}  # fmt: skip
+    write_json(args.json, content)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 """Memory of a loss on features: bytes that autograd keeps of it, and the peak above its inputs.
 
-    python benchmarks/feature_memory.py [--batch 16] [--patch 48] [--width 64] [--taps 3] [--sides 48 24 12]
+    python -m benchmarks.speed.feature_memory [--batch 16] [--patch 48] [--width 64] [--taps 3] [--sides 48 24 12]
         [--device cuda] [--json FILE]
 
 Each line is a loss on `taps` pairs of random maps (batch, width, patch, patch), forward and backward: FAKDLoss with the
@@ -13,11 +13,11 @@ torch's own record of allocations; CUDA: its allocator). Both are exact, so one 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
+from benchmarks.common import write_json
 
 # isort: split
 import torch
@@ -107,8 +107,7 @@ def main() -> None:
         found = results[name] = measure(loss, arguments)
         print(f'{name:28s} kept {found["kept_gib"]:7.3f} GiB   peak {found["peak_gib"]:7.3f} GiB   '
               f'{found["seconds"]:6.2f} s')  # fmt: skip
-    if arguments.json:
-        arguments.json.write_text(json.dumps({'maps': shape, 'results': results}, indent=1) + '\n', encoding='utf-8')
+    write_json(arguments.json, {'maps': shape, 'results': results})
 
 
 if __name__ == '__main__':

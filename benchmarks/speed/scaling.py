@@ -1,6 +1,6 @@
 """Weak and strong scaling of DUKD training over gloo processes on this machine, and what a step sends.
 
-    python benchmarks/scaling.py [--json FILE]
+    python -m benchmarks.speed.scaling [--json FILE]
 
 Every process has one thread. Weak: each process keeps its batch. Strong: the processes share one batch. Live asks the
 teacher; cached has the labels in the batch. Times are of whole steps (views, labels, forward, backward, all-reduce,
@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
 import dukd_basicsr.plugin  # noqa: F401
+from benchmarks.common import describe_machine, write_json
 
 # isort: split
 import torch
@@ -110,9 +110,7 @@ def main() -> None:
                              'rate': rate, 'efficiency': efficiency})  # fmt: skip
                 print(f'| {"cached" if cached else "live"} | {kind} | {world} | {each} | {seconds:.3f} | {rate:.2f} '
                       f'| {efficiency:.2f} |', flush=True)  # fmt: skip
-    if args.json:
-        environment = {'torch': torch.__version__, 'machine': platform.platform(), 'parameters': parameters}
-        args.json.write_text(json.dumps({'environment': environment, 'rows': rows}, indent=1) + '\n', encoding='utf-8')
+    write_json(args.json, {'environment': describe_machine() | {'parameters': parameters}, 'rows': rows})
 
 
 if __name__ == '__main__':

@@ -1,11 +1,11 @@
 """All pairs of the paper on one GPU in under 8 minutes: iterations per second, memory, and how far from the roofline.
 
-    python benchmarks/gpu.py [--peer DIR] [--pairs edsr rcan swinir] [--jobs ...] [--batch 16] [--minutes 8]
+    python -m benchmarks.speed.gpu [--peer DIR] [--pairs edsr rcan swinir] [--jobs ...] [--batch 16] [--minutes 8]
         [--json FILE]
-    python benchmarks/gpu.py --device cpu --small     # toy networks, to try it out where there is no GPU
+    python -m benchmarks.speed.gpu --device cpu --small     # toy networks, to try it out where there is no GPU
 
 Jobs, in this order; what the minutes do not allow is left out and said so:
-    floor fp32, floor tf32      the bare networks' forwards and backwards (benchmarks/step_time.py)
+    floor fp32, floor tf32      the bare networks' forwards and backwards (benchmarks/speed/step.py)
     peer                        the authors' code, with torch's settings
     ours fp32, ours tf32        DUKDModel's whole iteration
     bf16 teacher, bf16, channels_last, compile     each with all before it
@@ -22,14 +22,13 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
-import platform
 import statistics
 import sys
 import time
 from pathlib import Path
 
-import step_time
+from benchmarks.common import describe_machine, write_json
+from benchmarks.speed import step
 
 TF32, TEACHER = {'tf32': True}, {'teacher_opt': {'precision': 'bf16'}}
 JOBS = {
@@ -97,9 +96,9 @@ def macs(pair: str, batch: int, patch: int, small: bool) -> dict[str, int]:
     from dukd_basicsr.networks.weights import build_network
 
     counts = {}
-    for key, network in step_time.networks(pair, small).items():
+    for key, network in step.networks(pair, small).items():
         net = build_network(network).eval()
-        sides = [patch, patch, patch // step_time.SCALE]
+        sides = [patch, patch, patch // step.SCALE]
         counts[key] = batch * sum(count_macs(net, side, side) for side in sides)
     return counts
 
@@ -123,13 +122,13 @@ def measured(job: dict, seconds: float) -> dict:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     try:
-        return step_time.measure(job, seconds)
+        return step.measure(job, seconds)
     except Exception as error:  # one job may not fit the device, the others do
         return {'error': f'{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}'}
 
 
 def one_pair(pair: str, args: argparse.Namespace, rates: dict[str, float], end: float) -> dict:
-    patch = step_time.PATCH // 2 if args.small else step_time.PATCH
+    patch = step.PATCH // 2 if args.small else step.PATCH
     counts = macs(pair, args.batch, patch, args.small)
     rows = {}
     for name in args.jobs:
@@ -150,13 +149,13 @@ def one_pair(pair: str, args: argparse.Namespace, rates: dict[str, float], end: 
         rows[name] = result
         took = result.get('error') or f'{result["median_s"] * 1000:.1f} ms'
         sys.stderr.write(f'{pair}, {name}: {took}\n')
-    return {'pair': step_time.PAIRS[pair][0], 'batch': args.batch, 'patch': patch, 'macs': counts, 'rows': rows}
+    return {'pair': step.PAIRS[pair][0], 'batch': args.batch, 'patch': patch, 'macs': counts, 'rows': rows}
 
 
 def environment(device: str) -> dict:
     import torch
 
-    found = step_time.environment(device) | {'python': platform.python_version(), 'system': platform.platform()}
+    found = describe_machine(device)
     if device == 'cuda':
         properties = torch.cuda.get_device_properties(0)
         found |= {'cuda': torch.version.cuda, 'cudnn': torch.backends.cudnn.version(),
@@ -186,7 +185,7 @@ def report(result: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--pairs', nargs='+', choices=step_time.PAIRS, default=['edsr', 'rcan', 'swinir'])
+    parser.add_argument('--pairs', nargs='+', choices=step.PAIRS, default=['edsr', 'rcan', 'swinir'])
     parser.add_argument('--jobs', nargs='+', choices=JOBS, default=list(JOBS))
     parser.add_argument('--batch', type=int, default=16, help="the paper's")
     parser.add_argument('--minutes', type=float, default=7.5, help='no job is started later')
@@ -196,7 +195,6 @@ def main() -> None:
     parser.add_argument('--json', type=Path)
     args = parser.parse_args()
     end = time.perf_counter() + 60 * args.minutes
-    sys.path.insert(0, str(step_time.REPOSITORY))
     import dukd_basicsr.plugin  # noqa: F401
 
     # isort: split
@@ -212,8 +210,7 @@ def main() -> None:
         pairs.append(one_pair(pair, args, rates, now + (end - now) / (len(args.pairs) - number)))
     result = {'environment': environment(args.device), 'peaks': rates, 'pairs': pairs}
     print(report(result))
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=2) + '\n', encoding='utf-8')
+    write_json(args.json, result)
 
 
 if __name__ == '__main__':

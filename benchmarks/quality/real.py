@@ -1,6 +1,6 @@
 """The real-world options file at the size of a CPU: metrics of the student before and after a short training.
 
-    python benchmarks/real.py --images FOLDER --test FOLDER --teacher RealESRGAN_x4plus.pth -o DIR
+    python -m benchmarks.quality.real --images FOLDER --test FOLDER --teacher RealESRGAN_x4plus.pth -o DIR
         [--student FILE] [--iterations 200] [--force_yml ...]
 
 In DIR: `basicsr prepare --preset real` of --images, `--preset real-test --seed 0` of --test, then `basicsr train` of
@@ -15,30 +15,25 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))
-
-import dukd_basicsr.plugin  # noqa: E402, F401  makes basicsr importable
+import dukd_basicsr.plugin  # noqa: F401  makes basicsr importable
+from benchmarks.common import REPOSITORY, run_basicsr
 
 # isort: split
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from basicsr.metrics import calculate_metric  # noqa: E402
-from basicsr.utils import tensor2img  # noqa: E402
-from torch import nn  # noqa: E402
-from tqdm import tqdm  # noqa: E402
+import numpy as np
+import torch
+from basicsr.metrics import calculate_metric
+from basicsr.utils import tensor2img
+from torch import nn
+from tqdm import tqdm
 
-from dukd_basicsr import options  # noqa: E402
-from dukd_basicsr.evaluation.benchmark.measure import Bicubic, build_dataset, super_resolve  # noqa: E402
-from dukd_basicsr.networks.weights import build_network, load_into, read_weights  # noqa: E402
+from dukd_basicsr import options
+from dukd_basicsr.evaluation.benchmark.measure import Bicubic, build_dataset, super_resolve
+from dukd_basicsr.networks.weights import build_network, load_into, read_weights
 
 FILE = REPOSITORY / 'options' / 'train_dukd_real_rrdb_to_compact_x4.yml'
 NAME, TEST = 'RealCPU', 'datasets/Test/real_x4_seed0'
@@ -56,11 +51,6 @@ def small_settings() -> list[str]:
     """The overrides at the head of the options file."""
     head = FILE.read_text(encoding='ascii').partition('# general settings')[0]
     return re.findall(r'[a-z_:]+=\S+', head)
-
-
-def basicsr(folder: Path, *arguments: str) -> None:
-    environment = os.environ | {'PYTHONPATH': str(REPOSITORY)}
-    subprocess.run([sys.executable, '-m', 'dukd_basicsr', *arguments], cwd=folder, env=environment, check=True)
 
 
 def network(network_opt: dict, file: Path | None) -> nn.Module:
@@ -85,7 +75,7 @@ def train(args: argparse.Namespace, start: Path) -> float | None:
     }  # fmt: skip
     started = time.perf_counter()
     settings = [*small_settings(), *(f'{key}={value}' for key, value in forced.items()), *args.force_yml]
-    basicsr(args.out, 'train', '-opt', str(FILE), '--force_yml', *settings)
+    run_basicsr(args.out, 'train', '-opt', str(FILE), '--force_yml', *settings)
     return time.perf_counter() - started
 
 
@@ -155,8 +145,8 @@ def main() -> None:
     args = parser.parse_args()
     args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
-    basicsr(args.out, 'prepare', str(args.images), '--preset', 'real', '--name', 'Train')
-    basicsr(args.out, 'prepare', str(args.test), '--preset', 'real-test', '--name', 'Test', '--seed', '0')
+    run_basicsr(args.out, 'prepare', str(args.images), '--preset', 'real', '--name', 'Train')
+    run_basicsr(args.out, 'prepare', str(args.test), '--preset', 'real-test', '--name', 'Test', '--seed', '0')
     opt = options.load(FILE)
     before = network(opt['network_g'], args.student)
     start = args.out / 'start.pth'

@@ -1,6 +1,6 @@
 """Time and peak memory of one DUKD iteration, against its floor and against the authors' code.
 
-    python benchmarks/step_time.py [--pairs small edsr rcan swinir] [--modes floor ours student cached] [--rounds 3]
+    python -m benchmarks.speed.step [--pairs small edsr rcan swinir] [--modes floor ours student cached] [--rounds 3]
         [--peer DIR] [--device cuda] [--train '{"amp": "bf16"}'] [--json FILE]
 
 floor:   the teacher's forwards without a graph and the student's forward + backward on the same tensors, bare.
@@ -14,7 +14,8 @@ The networks are the paper's, from the shipped options files. Every measurement 
 memory is a process's), in turns, on seeded random images and weights: the time of a convolution does not depend on
 them. Times are the best of all iterations of a mode, medians beside them; memory is the peak of the iterations,
 building and loading left out, above that process's baseline after importing BasicSR (CPU: resident memory, Linux;
-CUDA: torch's allocator). --train sets options of `train` for ours and cached (benchmarks/levers.py compares them).
+CUDA: torch's allocator). --train sets options of `train` for ours and cached (benchmarks/speed/levers.py
+compares them).
 """
 
 from __future__ import annotations
@@ -23,9 +24,7 @@ import argparse
 import gc
 import json
 import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,7 +32,8 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from benchmarks.common import REPOSITORY, describe_machine, run_module, write_json
+
 PAIRS = {
     'small': ('EDSR 128x16 -> 64x16, x4', 4),
     'edsr': ('EDSR 256x32 -> 64x32, x4', 2),
@@ -201,14 +201,7 @@ def measure(job: dict, seconds: float = 0.0) -> dict:
             times.append((time.perf_counter() - start) / (done - first))
         waits = count_waits(lambda: step(done + 1)) if cuda else None
     peak = torch.cuda.max_memory_allocated() if cuda else highest_resident() - baseline
-    return {'times': times[1:], 'memory': peak, 'waits': waits, **environment(job['device'])}
-
-
-def environment(device: str) -> dict:
-    import torch
-
-    name = torch.cuda.get_device_name() if device == 'cuda' else platform.processor() or 'CPU'
-    return {'torch': torch.__version__, 'threads': torch.get_num_threads(), 'device': name}
+    return {'times': times[1:], 'memory': peak, 'waits': waits, **describe_machine(job['device'])}
 
 
 def count_waits(step: Callable[[], None]) -> int:
@@ -242,9 +235,7 @@ def highest_resident() -> int:
 
 
 def in_own_process(job: dict) -> dict:
-    paths = os.pathsep.join([str(REPOSITORY), str(Path(__file__).parent)])
-    command = [sys.executable, __file__, '--measure', json.dumps(job)]
-    done = subprocess.run(command, env=os.environ | {'PYTHONPATH': paths}, capture_output=True, text=True, check=False)
+    done = run_module('benchmarks.speed.step', '--measure', json.dumps(job))
     if done.returncode:
         sys.exit(f'{job} failed:\n{done.stderr[-2000:]}')
     return json.loads(done.stdout.splitlines()[-1])
@@ -324,8 +315,7 @@ def main() -> None:
     modes = args.modes + (['peer'] if args.peer else [])
     results = [compare(pair, modes, args) for pair in args.pairs]
     print('\n\n'.join(report(result) for result in results))
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=2) + '\n', encoding='utf-8')
+    write_json(args.json, results)
 
 
 if __name__ == '__main__':

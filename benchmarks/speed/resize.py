@@ -1,12 +1,11 @@
 """`resize.imresize` against BasicSR's, in one run: how many times faster, and how far apart.
 
-python benchmarks/resize.py [--json FILE]
+python -m benchmarks.speed.resize [--json FILE]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import torch
 
 import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
+from benchmarks.common import write_json
 
 from basicsr.utils.matlab_functions import imresize as stock  # isort: skip
 
@@ -53,8 +53,7 @@ def main() -> None:
                      'ratio': theirs / ours, 'difference': difference})  # fmt: skip
         print(f'| {side}x{side} | {scale:.3g} | {1000 * theirs:.1f} | {1000 * ours:.2f} | {theirs / ours:.0f} '
               f'| {difference:.1e} |')  # fmt: skip
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=2) + '\n', encoding='utf-8')
+    write_json(args.json, rows)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,1 @@
+"""Time and memory, as ratios against a named rival in the same run."""
