@@ -65,7 +65,7 @@ def describe_machine(device: str = 'cpu') -> dict[str, Any]:
     }
 
 
-def write_json(path: Path | None, content: Any) -> None:  # noqa: ANN401
+def write_json(path: Path | None, content: Any) -> None:
     """Write a result where `--json` names a file."""
     if path is not None:
         path.write_text(json.dumps(content, indent=2, default=float) + '\n', encoding='utf-8')
