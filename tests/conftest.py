@@ -12,6 +12,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.workplace import workplace  # noqa: F401  the fixture, for every module
+
 torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background is born ignoring it
 settings.register_profile('project', deadline=None, max_examples=40, derandomize=True)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 from pathlib import Path
 
 import torch
+from basicsr.models import build_model
 from torch import nn
+
+from dukd_basicsr.networks.weights import build_network
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STUDENT = {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 4, 'num_block': 1, 'upscale': 2}
@@ -47,7 +51,6 @@ class Exploding(nn.Module):
 
 def save_weights(path, network, key='params'):
     """A checkpoint of a freshly drawn network of these options; returns the network."""
-    from dukd_basicsr.networks.weights import build_network
 
     net = build_network(network)
     torch.save({key: net.state_dict()}, path)
@@ -97,7 +100,6 @@ def batch(samples=2, size=8, scale=2, seed=0, dtype=torch.float32):
 
 def trained_model(folder):
     """A toy DUKDModel after its first step."""
-    from basicsr.models import build_model
 
     model = build_model(train_options(folder))
     model.feed_data(batch())
@@ -113,3 +115,43 @@ def forget_logger():
     for handler in logging.getLogger('basicsr').handlers[:]:
         handler.close()
         logging.getLogger('basicsr').removeHandler(handler)
+
+
+TINY_SWINIR = {
+    'type': 'SwinIR', 'upscale': 2, 'img_size': 16, 'window_size': 8, 'depths': [1], 'embed_dim': 8, 'num_heads': [2],
+    'mlp_ratio': 2, 'upsampler': 'pixelshuffle', 'in_chans': 3,
+}  # fmt: skip
+
+
+THIN = {
+    'EDSR': {'num_feat': 8, 'num_block': 2},
+    'RCAN': {'num_feat': 16, 'num_group': 1, 'num_block': 1},
+    'SwinIR': {'depths': [2], 'embed_dim': 12, 'num_heads': [2]},
+    'RRDBNet': {'num_feat': 8, 'num_block': 1, 'num_grow_ch': 4},
+    'SRVGGNetCompact': {'num_feat': 8, 'num_conv': 2},
+}
+
+
+class AsksForValues(nn.Module):
+    """A convolution that cannot run on the meta device."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 12, 3, padding=1)
+
+    def forward(self, x):
+        return nn.functional.pixel_shuffle(self.conv(x) * float(x.mean() >= 0), 2)
+
+
+class Malicious:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return os.mkdir, (self.target,)
+
+
+SWINIR = {
+    'type': 'SwinIR', 'upscale': 2, 'in_chans': 3, 'img_size': 8, 'window_size': 4, 'img_range': 1.0, 'depths': [2],
+    'embed_dim': 8, 'num_heads': [2], 'mlp_ratio': 2, 'upsampler': 'pixelshuffle', 'resi_connection': '1conv',
+}  # fmt: skip

@@ -21,6 +21,7 @@ from dukd_basicsr.data import lmdb as lmdb_reader
 from dukd_basicsr.data.decoding import UnreadableImageError
 from dukd_basicsr.data.lmdb import LmdbReader
 from dukd_basicsr.errors import RunError, UserError
+from tests.images import write_lmdb
 
 
 class StockBackend(LmdbBackend):
@@ -28,18 +29,6 @@ class StockBackend(LmdbBackend):
 
     __init__ = compat.stock(compat.lmdb_backend)
     get = compat.stock(compat.get_from_lmdb)
-
-
-def write_lmdb(folder, values, extra=()):
-    """An LMDB whose meta_info.txt also names the keys in `extra`."""
-    env = lmdb.open(str(folder), map_size=2**24)
-    with env.begin(write=True) as transaction:
-        for key, value in values.items():
-            transaction.put(key.encode(), value)
-    env.close()
-    lines = [f'{key}.png (32,32,3) 1\n' for key in (*values, *extra)]
-    (folder / 'meta_info.txt').write_text(''.join(lines))
-    return folder
 
 
 def images(side, keys='abcd', seed=0):

@@ -22,7 +22,7 @@ from datasets_prep.codecs import CODECS, encode
 from datasets_prep.images import shrink
 from dukd_basicsr import compat
 from dukd_basicsr.data.decoding import UnreadableImageError, decode
-from tests.compat.test_compat_lmdb import write_lmdb
+from tests.images import write_lmdb
 from tests.toys import REPOSITORY
 
 PHOTO = np.ascontiguousarray(data.astronaut()[..., ::-1])

@@ -5,43 +5,15 @@ from __future__ import annotations
 import re
 
 import cv2
-import lmdb
 import numpy as np
 import pytest
 import yaml
-from basicsr.data.paired_image_dataset import PairedImageDataset
-from skimage import data
 
 from datasets_prep.codecs import encode
-from datasets_prep.images import decode_image, mod_crop, read_image, shrink
+from datasets_prep.images import mod_crop, read_image, shrink
 from datasets_prep.prepare import prepare_benchmark, prepare_div2k, prepare_training
 from dukd_basicsr.errors import UserError
-
-PHOTO = np.ascontiguousarray(data.astronaut()[..., ::-1])
-SMALL = {'size': 48, 'step': 24, 'min_size': 24, 'workers': 1}
-
-
-def fill(folder, *shapes):
-    """Images 0001.png, ... of the given (height, width), each another part of a photograph."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, (height, width) in enumerate(shapes, 1):
-        top = 30 * (number % 6)
-        (folder / f'{number:04d}.png').write_bytes(encode(PHOTO[top : top + height, top : top + width]))
-    return folder
-
-
-def read_lmdb(folder):
-    env = lmdb.open(str(folder), readonly=True, lock=False)
-    with env.begin() as transaction:
-        items = {key.decode(): decode_image(value) for key, value in transaction.cursor()}
-    env.close()
-    return items
-
-
-def pairs_by_basicsr(paths, scale, gt_size, phase='train', backend='lmdb'):
-    opt = {'dataroot_gt': str(paths[0]), 'dataroot_lq': str(paths[1]), 'io_backend': {'type': backend}}
-    opt |= {'scale': scale, 'phase': phase, 'gt_size': gt_size, 'use_hflip': True, 'use_rot': True}
-    return PairedImageDataset(opt)
+from tests.images import PHOTO, SMALL, fill, pairs_by_basicsr, read_lmdb
 
 
 def as_pixels(tensor):

@@ -16,7 +16,7 @@ from datasets_prep.prepare import prepare_training
 from dukd_basicsr import compat
 from dukd_basicsr.cli import main
 from dukd_basicsr.errors import UserError
-from tests.datasets_prep.test_prepare import PHOTO, SMALL, fill, pairs_by_basicsr, read_lmdb
+from tests.images import PHOTO, SMALL, fill, pairs_by_basicsr, read_lmdb
 
 STOCK = compat.stock(compat.read_pair)
 FLAT = np.full((30, 40, 3), (1, 2, 3), np.uint8)

@@ -17,7 +17,7 @@ from datasets_prep.parallel import ordered_map
 from datasets_prep.prepare import prepare_benchmark, prepare_training
 from datasets_prep.subimages import cut
 from dukd_basicsr.errors import UserError
-from tests.datasets_prep.test_prepare import SMALL, fill
+from tests.images import SMALL, fill
 from tests.toys import REPOSITORY
 
 SHAPES = [(60, 75), (50, 60), (97, 120)]

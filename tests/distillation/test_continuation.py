@@ -9,7 +9,7 @@ from dukd_basicsr.distillation.continuation import Continuation
 from dukd_basicsr.distillation.taps import Taps
 from dukd_basicsr.networks import padding
 from dukd_basicsr.networks.weights import build_network
-from tests.distillation.test_taps import RCAN, SWINIR
+from tests.distillation.toy_features import RCAN, SWINIR
 from tests.toys import STUDENT, TEACHER
 
 PROBE = torch.zeros(1, 3, 16, 16)

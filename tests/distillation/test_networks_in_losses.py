@@ -11,7 +11,7 @@ from torch import nn
 from dukd_basicsr.data.seeds import step_seed
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.losses import FeatureLoss, TappedLoss
-from tests.distillation.test_taps import BOTH, RCAN, SWINIR, step
+from tests.distillation.toy_features import BOTH, RCAN, SWINIR, step
 from tests.toys import REPOSITORY, STUDENT, TEACHER, batch, save_weights, train_options
 
 FEATURES = {

@@ -12,14 +12,9 @@ from dukd_basicsr.distillation.taps import Taps, blocks, default_pairs, shapes
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks import padding
 from dukd_basicsr.networks.weights import build_network
+from tests.distillation.toy_features import BOTH, RCAN, SWINIR, step
 from tests.toys import L1, REPOSITORY, STUDENT, TEACHER, batch, save_weights, train_options
 
-SWINIR = {'type': 'SwinIR', 'upscale': 2, 'in_chans': 3, 'img_size': 16, 'window_size': 8, 'img_range': 1.0,
-          'depths': [2, 2], 'embed_dim': 12, 'num_heads': [2, 2], 'mlp_ratio': 2, 'upsampler': 'pixelshuffledirect',
-          'resi_connection': '1conv'}  # fmt: skip
-RCAN = {'type': 'RCAN', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 8, 'num_group': 2, 'num_block': 1,
-        'squeeze_factor': 4, 'upscale': 2}  # fmt: skip
-BOTH = {'student': ['body.0', 'conv_after_body'], 'teacher': ['body.0', 'body.1']}
 FEATURES = {
     'fitnet': {'type': 'FitNetLoss', 'loss_weight': 0.1},
     'at': {'type': 'ATLoss', 'loss_weight': 0.2, 'taps': BOTH},
@@ -28,12 +23,6 @@ FEATURES = {
     'wavelet': {'type': 'WaveletLoss', 'levels': 2},
 }
 NAMES = [f'l_{name}' for name in FEATURES]
-
-
-def step(model, data, iteration=1):
-    model.feed_data(data)
-    model.optimize_parameters(iteration)
-    return model.get_current_log()
 
 
 # --- reading ---

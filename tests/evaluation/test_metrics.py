@@ -8,7 +8,7 @@ import torch
 from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.evaluation import metrics as perceptual
 from dukd_basicsr.evaluation.benchmark import run as benchmark
-from tests.evaluation.benchmark.test_run import write_options
+from tests.evaluation.benchmark.option_files import write_options
 
 
 class FakeMetric:

@@ -14,23 +14,12 @@ from dukd_basicsr.losses.feature_loss import FeatureLoss, adapter, resized
 from dukd_basicsr.losses.fitnet_loss import FitNetLoss
 from dukd_basicsr.losses.fsp_loss import FSPLoss, flow
 from dukd_basicsr.losses.wavelet_loss import WaveletLoss, haar
+from tests.losses.toy_maps import connected, maps
 from tests.toys import save_vgg
 
 ALL = {'affinities': ['spatial', 'channel', 'instance'], 'largest_side': None}
 FEATURE_LOSSES = [FitNetLoss(), ATLoss(), FAKDLoss(), FAKDLoss(**ALL), FSPLoss()]
 INSTANCES = pytest.mark.parametrize('loss', FEATURE_LOSSES, ids=lambda loss: type(loss).__name__)
-
-
-def maps(*shapes, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
-
-
-def connected(loss, student, teacher, seed=0):
-    """The loss with adapters for these maps, in double."""
-    widths = [[each.shape[1] for each in side] for side in (student, teacher)]
-    loss.connect(*widths, torch.Generator().manual_seed(seed))
-    return loss.double()
 
 
 # --- oracles: the papers' formulas as sums over indices ---

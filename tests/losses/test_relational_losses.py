@@ -10,7 +10,7 @@ from torch import nn
 from dukd_basicsr.losses.crosskd_loss import CrossKDLoss
 from dukd_basicsr.losses.mipkd_loss import MiPKDLoss, Mixer
 from dukd_basicsr.losses.rkd_loss import RKDLoss, angles, distances, squared_distances
-from tests.losses.test_losses import connected, maps
+from tests.losses.toy_maps import connected, maps
 
 # --- RKD ---
 

@@ -8,8 +8,7 @@ from basicsr.models import build_model
 
 from dukd_basicsr.distillation.teacher import build_teacher
 from dukd_basicsr.errors import UserError
-from tests.networks.test_padding import TINY_SWINIR
-from tests.toys import L1, STUDENT, TEACHER, batch, save_weights, train_options
+from tests.toys import L1, STUDENT, TEACHER, TINY_SWINIR, batch, save_weights, train_options
 
 EDSR = STUDENT
 RCAN = {'type': 'RCAN', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 8, 'num_group': 1, 'num_block': 1,

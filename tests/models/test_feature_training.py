@@ -4,7 +4,7 @@ import pytest
 import torch
 import yaml
 
-from tests.commands.test_cli import command, workplace  # noqa: F401  the fixture
+from tests.workplace import command, workplace  # noqa: F401  the fixture
 
 FEATURES = {'fitnet': {'type': 'FitNetLoss', 'loss_weight': 1e-3}, 'fakd': {'type': 'FAKDLoss'}}
 

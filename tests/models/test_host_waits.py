@@ -9,8 +9,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from tests.networks.test_memory_formats import SWINIR
-from tests.toys import L1, batch, save_weights, train_options
+from tests.toys import L1, SWINIR, batch, save_weights, train_options
 
 READING = {'_local_scalar_dense', 'nonzero', 'masked_select', 'is_nonzero', 'equal', '_unique2', 'unique_dim'}
 """Operators that read a value of the device, or whose size it decides."""

@@ -12,9 +12,8 @@ from safetensors.torch import load_file, save_file
 from dukd_basicsr.cli import main
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.weights import build_network, read_weights
-from tests.networks.layouts.test_foreign import original_edsr, original_rcan
-from tests.networks.test_weights import Malicious
-from tests.toys import REPOSITORY
+from tests.networks.layouts.originals import original_edsr, original_rcan
+from tests.toys import REPOSITORY, Malicious
 
 ROOT = REPOSITORY
 SMALL = {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 4, 'num_block': 1, 'upscale': 2}

@@ -7,9 +7,7 @@ from dukd_basicsr.networks.cost import _measure_cuda, count_bytes, peak_memory
 from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.networks.self_ensemble import SelfEnsemble
 from dukd_basicsr.networks.weights import build_network
-from tests.evaluation.benchmark.test_run import AsksForValues
-from tests.networks.test_padding import TINY_SWINIR
-from tests.toys import STUDENT
+from tests.toys import STUDENT, TINY_SWINIR, AsksForValues
 
 CPU = torch.device('cpu')
 

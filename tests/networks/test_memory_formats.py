@@ -13,12 +13,7 @@ from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks import acceleration as tuning
 from dukd_basicsr.networks.weights import build_network
 from dukd_basicsr.networks.window_masks import shifted_window_mask
-from tests.toys import TEACHER, batch, save_weights, train_options
-
-SWINIR = {
-    'type': 'SwinIR', 'upscale': 2, 'in_chans': 3, 'img_size': 8, 'window_size': 4, 'img_range': 1.0, 'depths': [2],
-    'embed_dim': 8, 'num_heads': [2], 'mlp_ratio': 2, 'upsampler': 'pixelshuffle', 'resi_connection': '1conv',
-}  # fmt: skip
+from tests.toys import SWINIR, TEACHER, batch, save_weights, train_options
 
 
 def with_options(opt, **train):

@@ -8,12 +8,7 @@ from torch import nn
 from dukd_basicsr.networks import padding
 from dukd_basicsr.networks.padding import SizeRequirement
 from dukd_basicsr.networks.weights import build_network
-from tests.toys import IdentityUp
-
-TINY_SWINIR = {
-    'type': 'SwinIR', 'upscale': 2, 'img_size': 16, 'window_size': 8, 'depths': [1], 'embed_dim': 8, 'num_heads': [2],
-    'mlp_ratio': 2, 'upsampler': 'pixelshuffle', 'in_chans': 3,
-}  # fmt: skip
+from tests.toys import TINY_SWINIR, IdentityUp
 
 
 @given(height=st.integers(1, 20), width=st.integers(1, 20), multiple=st.integers(1, 9), minimum=st.integers(1, 25))

@@ -7,8 +7,7 @@ from dukd_basicsr.networks.cost import count_macs, count_parameters
 from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.networks.self_ensemble import SelfEnsemble
 from dukd_basicsr.networks.weights import build_network
-from tests.networks.test_padding import TINY_SWINIR
-from tests.toys import STUDENT, IdentityUp
+from tests.toys import STUDENT, TINY_SWINIR, IdentityUp
 
 
 def by_loops(net, image):

@@ -13,8 +13,7 @@ from dukd_basicsr.networks.cost import free_memory
 from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.networks.tiling import is_exact, margin_of, overlap_of, super_resolve_tiled, tile_that_fits
 from dukd_basicsr.networks.weights import build_network
-from tests.networks.test_padding import TINY_SWINIR
-from tests.toys import STUDENT, IdentityUp
+from tests.toys import STUDENT, TINY_SWINIR, IdentityUp
 
 RRDB = {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 4, 'num_block': 1, 'num_grow_ch': 2}
 EXACT = {

@@ -1,4 +1,3 @@
-import os
 import re
 
 import pytest
@@ -7,6 +6,7 @@ from torch import nn
 
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.weights import load_into, read_weights
+from tests.toys import Malicious
 
 
 def small_net():
@@ -30,14 +30,6 @@ def test_layouts_that_basicsr_writes(tmp_path):
         path = tmp_path / f'{place}.pth'
         torch.save(content, path)
         torch.testing.assert_close(read_weights(path, key), dict(expected), rtol=0, atol=0)
-
-
-class Malicious:
-    def __init__(self, target):
-        self.target = target
-
-    def __reduce__(self):
-        return os.mkdir, (self.target,)
 
 
 def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path):

@@ -30,9 +30,8 @@ import yaml
 
 from dukd_basicsr import options
 from dukd_basicsr.cli import main
-from tests.networks.layouts.test_foreign import original_rcan
-from tests.toys import REPOSITORY, save_weights
-from tests.training.test_dry_run import THIN
+from tests.networks.layouts.originals import original_rcan
+from tests.toys import REPOSITORY, THIN, save_weights
 
 PAGE = (REPOSITORY / 'docs' / 'div2k.md').read_text(encoding='utf-8')
 ITERATIONS = 2

@@ -16,18 +16,11 @@ from dukd_basicsr.distillation import teacher
 from dukd_basicsr.networks import build as networks
 from dukd_basicsr.networks.weights import build_network
 from dukd_basicsr.training import dry_run
-from tests.toys import REPOSITORY, STUDENT, TEACHER, save_weights
+from tests.toys import REPOSITORY, STUDENT, TEACHER, THIN, save_weights
 
 FOLDER = REPOSITORY / 'options'
 SHIPPED = sorted(FOLDER.glob('train_*.yml'))
 TERMS = ['l_pix', 'l_kd', 'l_zoom_in', 'l_zoom_out_kd', 'l_zoom_out_pix']
-THIN = {
-    'EDSR': {'num_feat': 8, 'num_block': 2},
-    'RCAN': {'num_feat': 16, 'num_group': 1, 'num_block': 1},
-    'SwinIR': {'depths': [2], 'embed_dim': 12, 'num_heads': [2]},
-    'RRDBNet': {'num_feat': 8, 'num_block': 1, 'num_grow_ch': 4},
-    'SRVGGNetCompact': {'num_feat': 8, 'num_conv': 2},
-}
 TWO = {'RCAN': {'num_group': 2}, 'SwinIR': {'depths': [2, 2], 'num_heads': [2, 2]}}
 """For FSP, which is about what lies between two blocks."""
 

@@ -9,7 +9,7 @@ from torch import nn
 from dukd_basicsr import cli
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluation.benchmark import run as benchmark
-from tests.evaluation.benchmark.test_run import write_options
+from tests.evaluation.benchmark.option_files import write_options
 from tests.toys import STUDENT, TEACHER, save_weights
 
 GREY = {'type': 'MSRResNet', 'num_in_ch': 1, 'num_out_ch': 1, 'num_feat': 4, 'num_block': 1}

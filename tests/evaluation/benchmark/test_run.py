@@ -12,7 +12,6 @@ import pytest
 import torch
 import yaml
 from skimage.metrics import peak_signal_noise_ratio
-from torch import nn
 
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluation.benchmark import run as benchmark
@@ -23,36 +22,8 @@ from dukd_basicsr.evaluation.benchmark.rows import load_networks
 from dukd_basicsr.networks.cost import count_macs, count_parameters, lr_size
 from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.networks.weights import build_network
-from tests.networks.test_padding import TINY_SWINIR
-from tests.toys import STUDENT, TEACHER, save_weights
-
-PSNR = {'type': 'calculate_psnr', 'crop_border': 2, 'test_y_channel': True}
-SSIM = {'type': 'calculate_ssim', 'crop_border': 2, 'test_y_channel': True}
-
-
-def write_options(folder, name, teacher=None, **changes):
-    """A test options file whose student has its own weights; the set has two images of odd sizes."""
-    save_weights(folder / f'{name}.pth', STUDENT)
-    rng = np.random.default_rng(1)
-    for number, (height, width) in enumerate([(21, 34), (26, 19)]):
-        for kind, scale in (('lq', 1), ('gt', 2)):
-            (folder / kind).mkdir(exist_ok=True)
-            image = cv2.GaussianBlur(rng.integers(0, 256, (scale * height, scale * width, 3), np.uint8), (5, 5), 2)
-            cv2.imwrite(str(folder / kind / f'{number}.png'), image)
-    opt = {
-        'name': name, 'model_type': 'SRModel', 'scale': 2, 'num_gpu': 0, 'network_g': STUDENT,
-        'datasets': {'test': {'name': 'odd', 'type': 'PairedImageDataset', 'dataroot_gt': str(folder / 'gt'),
-                              'dataroot_lq': str(folder / 'lq'), 'io_backend': {'type': 'disk'}}},
-        'path': {'pretrain_network_g': str(folder / f'{name}.pth')},
-        'val': {'save_img': False, 'metrics': {'psnr': PSNR, 'ssim': SSIM}},
-    }  # fmt: skip
-    if teacher is not None:
-        save_weights(folder / 'teacher.pth', teacher)
-        opt |= {'network_t': teacher, 'model_type': 'DUKDModel'}
-        opt['path']['pretrain_network_t'] = str(folder / 'teacher.pth')
-    file = folder / f'{name}.yml'
-    file.write_text(yaml.safe_dump(opt | changes), encoding='utf-8')
-    return file
+from tests.evaluation.benchmark.option_files import PSNR, SSIM, write_options
+from tests.toys import STUDENT, TEACHER, TINY_SWINIR, AsksForValues, save_weights
 
 
 def luma(image):
@@ -212,17 +183,6 @@ def test_complexity_equals_the_formula():
     pixels = 640 * 360  # LR of 1280 x 720 at x2
     on_lr = 9 * 3 * feat + (2 * block + 1) * conv + 4 * conv
     assert count_macs(net, *lr_size(2)) == pixels * (on_lr + 4 * 9 * feat * 3)
-
-
-class AsksForValues(nn.Module):
-    """A convolution that cannot run on the meta device."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(3, 12, 3, padding=1)
-
-    def forward(self, x):
-        return nn.functional.pixel_shuffle(self.conv(x) * float(x.mean() >= 0), 2)
 
 
 def test_macs_without_the_meta_device_are_scaled_by_the_area():

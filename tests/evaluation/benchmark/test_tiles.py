@@ -12,9 +12,8 @@ from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.networks.self_ensemble import SelfEnsemble
 from dukd_basicsr.networks.tiling import LEAST, Tiler, margin_of
 from dukd_basicsr.networks.weights import build_network
-from tests.evaluation.benchmark.test_run import write_options
-from tests.networks.test_padding import TINY_SWINIR
-from tests.toys import STUDENT, TEACHER, save_weights
+from tests.evaluation.benchmark.option_files import write_options
+from tests.toys import STUDENT, TEACHER, TINY_SWINIR, save_weights
 
 UNFOLDING = {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'scale': 2, 'num_feat': 4, 'num_block': 1,
              'num_grow_ch': 2}  # fmt: skip
