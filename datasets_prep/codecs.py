@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from datasets_prep.images import UnusableImageError
+from dukd_basicsr.data.images import UnusableImageError
 
 Codec = Literal['png', 'webp', 'bmp']
 CODECS: tuple[Codec, ...] = get_args(Codec)

@@ -6,17 +6,15 @@ import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
-
-# isort: split
 import numpy as np
 import torch
 
 from datasets_prep.codecs import encode
-from datasets_prep.images import UnusableImageError, decode_image, mod_crop
+from datasets_prep.images import mod_crop
 from datasets_prep.subimages import Item, Job, Made, guarded
 from dukd_basicsr.data.degradation import Degradation, degradation_seed, draw_kernels, own_draws
 from dukd_basicsr.data.degradation.settings import DEGRADATION, KERNELS
+from dukd_basicsr.data.images import UnusableImageError, decode_image
 
 _CPU = torch.device('cpu')
 

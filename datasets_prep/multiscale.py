@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from datasets_prep.images import decode_image
 from datasets_prep.subimages import Item, Job, Made, TooSmallError, guarded, items, windows
+from dukd_basicsr.data.images import decode_image
 
 FACTORS = (0.75, 0.5, 1 / 3)
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets_prep.codecs import Codec
-from datasets_prep.images import SUFFIXES, find_images, safe_names
+from datasets_prep.images import safe_names
 from datasets_prep.run import Target, fragment, produce
 from datasets_prep.subimages import Job, cut, pairs
+from dukd_basicsr.data.images import SUFFIXES, find_images
 from dukd_basicsr.errors import UserError
 
 _GROWTH = {'png': 1.0, 'webp': 0.7, 'bmp': 1.6}  # bytes for a PNG's

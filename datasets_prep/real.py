@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from datasets_prep.degraded import degraded_pairs, folders
-from datasets_prep.images import find_images, safe_names
+from datasets_prep.images import safe_names
 from datasets_prep.multiscale import multiscale
 from datasets_prep.prepare import check_name, checked_scales, dataset, images_of
 from datasets_prep.run import Target, fragment, produce
 from datasets_prep.subimages import Job
+from dukd_basicsr.data.images import find_images
 from dukd_basicsr.errors import UserError
 
 

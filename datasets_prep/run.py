@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -14,10 +15,10 @@ import lmdb
 import yaml
 from tqdm import tqdm
 
-from datasets_prep.parallel import ordered_map
 from datasets_prep.staging import is_finished, staged, write_record
 from datasets_prep.subimages import Job, Made, digest
 from datasets_prep.writers import FolderWriter, LmdbWriter
+from dukd_basicsr.data.prefetch import map_in_order
 from dukd_basicsr.errors import UserError
 
 _NAMED = 5  # how many files a message names
@@ -51,12 +52,15 @@ def produce(
         work (Callable): `subimages.cut` or `subimages.pairs`.
         jobs (Sequence[Job]): In the order in which items are written.
         targets (Sequence[Target]): One for each of a result's `outputs`.
-        workers (int | None): See `ordered_map`.
+        workers (int | None): Threads; None: as many as CPUs.
         growth (float): A low guess of the targets' bytes for each byte of the sources.
 
     Raises:
         UserError: Something else is at a target's place; unusable images; none large enough; too little space.
     """
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    if workers < 1:
+        raise UserError(f'{workers} workers cannot do anything: give --workers 1 or more.')
     pending = _pending(jobs, targets)
     if not pending:
         sys.stdout.write(f'{targets[0].path.parent}: all is there already, made from the same images.\n')
@@ -109,7 +113,7 @@ def _write(
     jobs: Sequence[Job],
     targets: Sequence[Target],
     folders: dict[int, Path],
-    workers: int | None,
+    workers: int,
 ) -> _Tally:
     tally = _Tally()
     with ExitStack() as stack:
@@ -123,7 +127,7 @@ def _write(
             )
             stack.enter_context(writer)
             writers[index] = writer
-        results = stack.enter_context(closing(ordered_map(work, jobs, workers)))
+        results = stack.enter_context(closing(map_in_order(work, jobs, workers, torch_threads=1)))
         bar = stack.enter_context(tqdm(results, total=len(jobs), desc='prepare', unit='image'))
         for made in bar:
             _count(tally, made)

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets_prep.codecs import Codec, encode
-from datasets_prep.images import UnusableImageError, decode_image, mod_crop, shrink
+from datasets_prep.images import mod_crop, shrink
+from dukd_basicsr.data.images import UnusableImageError, decode_image
 
 
 class Item(NamedTuple):

@@ -33,6 +33,20 @@ class RunStopped(UserError):  # noqa: N818  not a failure
     exit_code = 75
 
 
+class UnreadableImageError(RunError, RuntimeError):
+    """An image is missing or cannot be decoded; the sentence names it and where it should be.
+
+    A DataLoader hands a worker's exception to the parent as `type(error)(text)`, with the worker's traceback in the
+    text; the sentence at its end is what the parent's exception says.
+
+    Args:
+        message (str): The sentence, or such a text.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.rpartition(f'{UnreadableImageError.__name__}: ')[2].strip())
+
+
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """' Did you mean "x"?' for the closest allowed name, else the list of what is allowed."""
     allowed = sorted(allowed)

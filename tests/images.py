@@ -8,7 +8,7 @@ from basicsr.data.paired_image_dataset import PairedImageDataset
 from skimage import data
 
 from datasets_prep.codecs import encode
-from datasets_prep.images import decode_image
+from dukd_basicsr.data.images import decode_image
 
 
 def write_lmdb(folder, values, extra=()):

@@ -35,8 +35,9 @@ import torch
 from basicsr.utils import tensor2img
 from torch import nn
 
-from datasets_prep.images import find_images, mod_crop, read_image, shrink
+from datasets_prep.images import mod_crop, shrink
 from datasets_prep.prepare import prepare_benchmark
+from dukd_basicsr.data.images import find_images, read_image
 from dukd_basicsr.evaluation.benchmark.measure import Network, super_resolve
 from dukd_basicsr.networks.build import build, load_network
 from dukd_basicsr.networks.cost import count_macs, count_parameters, lr_size

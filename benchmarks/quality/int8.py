@@ -32,7 +32,8 @@ from basicsr.metrics import calculate_psnr
 from torch import nn
 from torch.nn import functional
 
-from datasets_prep.images import find_images, mod_crop, read_image, shrink
+from datasets_prep.images import mod_crop, shrink
+from dukd_basicsr.data.images import find_images, read_image
 from dukd_basicsr.networks.build import build, load_network
 from dukd_basicsr.networks.onnx.graph import INPUT, to_onnx
 from dukd_basicsr.networks.onnx.precision import PORTABLE, Int8Form, to_int8

@@ -31,9 +31,9 @@ from benchmarks.common import write_json
 
 from basicsr.data.paired_image_dataset import PairedImageDataset  # isort: skip
 from datasets_prep.codecs import CODECS
-from datasets_prep.images import decode_image, find_images
 from datasets_prep.prepare import prepare_training
 from dukd_basicsr import compat
+from dukd_basicsr.data.images import decode_image, find_images
 
 PHOTOS = ('astronaut', 'chelsea', 'coffee', 'hubble_deep_field', 'ihc', 'motorcycle_left', 'motorcycle_right', 'retina',
           'rocket')  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 
 from dukd_basicsr.errors import UserError
@@ -53,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_real(args: argparse.Namespace, name: str) -> None:
-    from datasets_prep import real  # imports BasicSR, which the others do without
+    import_module('dukd_basicsr.plugin')  # makes BasicSR importable, which the other presets do without
+    from datasets_prep import real
 
     if args.preset == 'real':
         real.prepare_real(args.source, args.out, name, *_grid(args, 400), args.min_size, args.workers)

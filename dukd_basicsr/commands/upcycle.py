@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 
 HELP = 'Run the teacher of an options file over its training set, once: training from that needs no teacher.'
@@ -31,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     options.check(opt, args.opt, is_train=True)
     opt = labelling_options(opt)
     check_files(opt, Path.cwd(), is_train=True)
+    import_module('dukd_basicsr.plugin')  # makes BasicSR importable
     from dukd_basicsr.distillation.labelling.run import Request, run
 
     run(opt, Request(args.out, args.per_image, args.size, args.precision, args.batch_size))

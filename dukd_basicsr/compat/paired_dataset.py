@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,25 +41,10 @@ def carry_plugin_to_workers() -> None:
     Symptom: `ModuleNotFoundError: No module named 'torchvision.transforms.functional_tensor'` (or stock behaviour) in
     the workers on Windows and macOS, and under `--launcher pytorch` on CUDA.
     Threads: none upstream.
-    Here: a PairedImageDataset, or a class made of it, names a function of this module to restore it. Idempotent.
+    Here: a PairedImageDataset, or a class made of it, is restored by `data.sampling.restore`. Idempotent.
     """
     from basicsr.data.paired_image_dataset import PairedImageDataset
 
-    PairedImageDataset.__reduce__ = _reduce
+    from dukd_basicsr.data.sampling import reduce_for_workers
 
-
-def _reduce(self: PairedImageDataset) -> tuple[Callable[[bytes], Any], tuple[bytes]]:
-    import pickle
-
-    return _restore, (pickle.dumps((type(self), vars(self))),)
-
-
-def _restore(state: bytes) -> PairedImageDataset:
-    import pickle
-
-    import dukd_basicsr.plugin  # noqa: F401  first: makes the class importable
-
-    cls, attributes = pickle.loads(state)  # noqa: S301  a part of the pickle that is being loaded
-    dataset = object.__new__(cls)
-    vars(dataset).update(attributes)
-    return dataset
+    PairedImageDataset.__reduce__ = reduce_for_workers

@@ -7,7 +7,7 @@ import struct
 import cv2
 import numpy as np
 
-from dukd_basicsr.errors import RunError
+from dukd_basicsr.errors import UnreadableImageError
 
 _BMP_HEADER = struct.Struct('<2x8xIIiiHHI')  # behind 'BM': start of the pixels, header's size, width, height, ...
 
@@ -59,17 +59,3 @@ def _view_bmp(data: bytes | memoryview) -> np.ndarray | None:
 def _unpadded(lines: np.ndarray, rows: int, width: int) -> np.ndarray:
     """Rows without the bytes that fill them up to a multiple of four, still a view."""
     return np.lib.stride_tricks.as_strided(lines, (rows, width, 3), (lines.strides[0], 3, 1), writeable=False)
-
-
-class UnreadableImageError(RunError, RuntimeError):
-    """An image is missing or cannot be decoded; the sentence names it and where it should be.
-
-    A DataLoader hands a worker's exception to the parent as `type(error)(text)`, with the worker's traceback in the
-    text; the sentence at its end is what the parent's exception says.
-
-    Args:
-        message (str): The sentence, or such a text.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message.rpartition(f'{UnreadableImageError.__name__}: ')[2].strip())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +13,9 @@ from weakref import WeakValueDictionary
 
 import lmdb
 
-from dukd_basicsr.data.decoding import UnreadableImageError
-from dukd_basicsr.errors import RunError
+from dukd_basicsr.errors import RunError, UnreadableImageError
 
+_META_LINE = re.compile(r'([^.\s]+)\.\S+ \((\d+),\s*(\d+)(?:,\s*\d+)?\)')
 _MEND = 'remove this LMDB and run basicsr prepare again.'
 
 
@@ -85,7 +86,10 @@ def _shared_environment(path: str, options: dict[str, Any]) -> Any:
             environment = here.environments.get(key)
             if environment is None:
                 environment = lmdb.open(path, **options)
-                _check_length(path, environment)
+                missing = find_missing_end(path, environment)
+                if missing:
+                    environment.close()
+                    raise RunError(f'{missing}; {_MEND}')
                 here.environments[key] = environment
         except (OSError, lmdb.Error) as error:
             why = error.strerror if isinstance(error, OSError) else error
@@ -101,10 +105,22 @@ def _enter_process() -> _Process:
     return _processes.setdefault(os.getpid(), _Process())
 
 
-def _check_length(path: str, environment: Any) -> None:
-    """Reading behind the end of a file that was cut off would end the process with SIGBUS."""
+def find_missing_end(path: str | Path, environment: Any) -> str | None:
+    """Whether an LMDB was cut off; reading behind the end of its file would end the process with SIGBUS.
+
+    Args:
+        path (str | Path): Folder of data.mdb.
+        environment (Any): It, opened.
+
+    Returns:
+        str | None: A sentence without its full stop; None where the file is whole.
+    """
     needed = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
     size = (Path(path) / 'data.mdb').stat().st_size
-    if size < needed:
-        environment.close()
-        raise RunError(f'{path}/data.mdb is cut off: it has {size} bytes of {needed}; {_MEND}')
+    return f'{path}/data.mdb is cut off: it has {size} bytes of {needed}' if size < needed else None
+
+
+def read_meta_line(line: str) -> tuple[str, tuple[int, int]] | None:
+    """Key and (height, width) of a line of meta_info.txt, `name.png (height,width,3) 1`; None for another text."""
+    match = _META_LINE.match(line)
+    return (match[1], (int(match[2]), int(match[3]))) if match else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sized
+from importlib import import_module
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple, cast
 
@@ -79,12 +80,23 @@ class SeededDataset(Dataset):
     def __len__(self) -> int:
         return len(cast('Sized', self.dataset))
 
-    def __reduce__(self) -> tuple[Callable[[bytes], SeededDataset], tuple[bytes]]:
-        return _restored, (bytes(ForkingPickler.dumps(self.dataset)),)
+    def __reduce__(self) -> tuple[Callable[[bytes], Dataset], tuple[bytes]]:
+        return reduce_for_workers(self)
 
 
-def _restored(dataset: bytes) -> SeededDataset:
-    """In a spawned worker, where BasicSR's classes can be unpickled only once BasicSR has been made importable."""
-    import dukd_basicsr.plugin  # noqa: F401
+def reduce_for_workers(dataset: Dataset) -> tuple[Callable[[bytes], Dataset], tuple[bytes]]:
+    """What a dataset's `__reduce__` gives, for workers that are spawned: `restore`, which sets up BasicSR there."""
+    return restore, (bytes(ForkingPickler.dumps((type(dataset), vars(dataset)))),)
 
-    return SeededDataset(ForkingPickler.loads(dataset))
+
+def restore(state: bytes) -> Dataset:
+    """Where a spawned worker enters: it makes BasicSR importable, and only then unpickles classes made of BasicSR's.
+
+    Args:
+        state (bytes): From `reduce_for_workers`.
+    """
+    import_module('dukd_basicsr.plugin')  # by name: this package is below the plugin, and a worker starts here
+    cls, attributes = ForkingPickler.loads(state)
+    dataset = object.__new__(cls)
+    vars(dataset).update(attributes)
+    return dataset

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-# First: makes basicsr importable, in a spawned worker too, which imports no more than the module of its dataset.
-import dukd_basicsr.plugin  # noqa: F401
-
-# isort: split
 import random
 from collections.abc import Mapping
 from pathlib import Path

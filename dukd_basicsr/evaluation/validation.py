@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from dukd_basicsr.data.prefetch import in_order, read_ahead, worker_threads
+from dukd_basicsr.data.prefetch import map_in_order, read_ahead, worker_threads
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluation.tensorboard import Board, Image
 
@@ -87,7 +87,7 @@ def validate(
     with _bare_networks(model, share), tqdm(
         total=len(loader), unit='image', disable=not val_opt.get('pbar', False) or share.rank != 0
     ) as bar:  # fmt: skip
-        for name, values in in_order(finish, board.watched(super_resolved(model, loader)), worker_threads()):
+        for name, values in map_in_order(finish, board.watched(super_resolved(model, loader)), worker_threads()):
             scores.append(values)
             bar.update()
             bar.set_description(f'Test {name}')

@@ -18,9 +18,8 @@ from torch.utils.data import DataLoader
 
 from dukd_basicsr import compat
 from dukd_basicsr.data import lmdb as lmdb_reader
-from dukd_basicsr.data.decoding import UnreadableImageError
 from dukd_basicsr.data.lmdb import LmdbReader
-from dukd_basicsr.errors import RunError, UserError
+from dukd_basicsr.errors import RunError, UnreadableImageError, UserError
 from tests.images import write_lmdb
 
 

@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader
 from datasets_prep.codecs import CODECS, encode
 from datasets_prep.images import shrink
 from dukd_basicsr import compat
-from dukd_basicsr.data.decoding import UnreadableImageError, decode
+from dukd_basicsr.data.decoding import decode
+from dukd_basicsr.errors import UnreadableImageError
 from tests.images import write_lmdb
 from tests.toys import REPOSITORY
 

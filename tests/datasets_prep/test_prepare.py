@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from datasets_prep.codecs import encode
-from datasets_prep.images import mod_crop, read_image, shrink
+from datasets_prep.images import mod_crop, shrink
 from datasets_prep.prepare import prepare_benchmark, prepare_div2k, prepare_training
+from dukd_basicsr.data.images import read_image
 from dukd_basicsr.errors import UserError
 from tests.images import PHOTO, SMALL, fill, pairs_by_basicsr, read_lmdb
 

@@ -11,10 +11,10 @@ import torch
 from basicsr.data.paired_image_dataset import PairedImageDataset
 
 from datasets_prep.codecs import CODECS, encode
-from datasets_prep.images import UnusableImageError
 from datasets_prep.prepare import prepare_training
 from dukd_basicsr import compat
 from dukd_basicsr.cli import main
+from dukd_basicsr.data.images import UnusableImageError
 from dukd_basicsr.errors import UserError
 from tests.images import PHOTO, SMALL, fill, pairs_by_basicsr, read_lmdb
 

@@ -6,8 +6,9 @@ import pytest
 from basicsr.utils.matlab_functions import imresize as basicsr_imresize
 from skimage import data
 
-from datasets_prep.images import UnusableImageError, find_images, mod_crop, read_image, safe_names, shrink
+from datasets_prep.images import mod_crop, safe_names, shrink
 from datasets_prep.subimages import windows
+from dukd_basicsr.data.images import UnusableImageError, find_images, read_image
 
 PHOTO = np.ascontiguousarray(data.astronaut()[..., ::-1])
 

@@ -11,12 +11,13 @@ from basicsr.data import build_dataset
 from PIL import Image
 from skimage import data
 
-from datasets_prep.images import decode_image, mod_crop, read_image
+from datasets_prep.images import mod_crop
 from datasets_prep.multiscale import versions
 from datasets_prep.real import prepare_real, prepare_real_test
 from dukd_basicsr.cli import main
 from dukd_basicsr.data.degradation import Degradation, degradation_seed, draw_kernels, own_draws
 from dukd_basicsr.data.degradation.settings import DEGRADATION, KERNELS
+from dukd_basicsr.data.images import decode_image, read_image
 
 PHOTO = np.ascontiguousarray(data.astronaut()[..., ::-1])
 

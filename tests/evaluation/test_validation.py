@@ -23,7 +23,7 @@ from basicsr.utils.registry import METRIC_REGISTRY
 from torch.nn.parallel import DistributedDataParallel
 
 from dukd_basicsr import compat
-from dukd_basicsr.data.prefetch import in_order, read_ahead
+from dukd_basicsr.data.prefetch import map_in_order, read_ahead
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluation import validation
 from dukd_basicsr.evaluation import validation as batching
@@ -191,7 +191,7 @@ def test_errors_of_every_stage_surface(tmp_path, monkeypatch):
         model.validation(loader, 5, None, False)
 
 
-def test_in_order_is_bounded_and_overlaps():
+def test_map_in_order_is_bounded_and_overlaps():
     made, taken, together = [], [], threading.Barrier(2, timeout=20)
 
     def items():
@@ -205,7 +205,7 @@ def test_in_order_is_bounded_and_overlaps():
             together.wait()  # passes only if two items are worked on at the same time
         return -item
 
-    for value in in_order(work, items(), workers=2):
+    for value in map_in_order(work, items(), workers=2):
         taken.append(value)
     assert taken == [-item for item in range(9)]
 

@@ -18,6 +18,17 @@ class DamagedImageError(ValueError):
     """What is wrong with an image, in a few words."""
 
 
+class CutOffError(DamagedImageError):
+    """The end of an image is missing.
+
+    Args:
+        length (int): The bytes that are there.
+    """
+
+    def __init__(self, length: int) -> None:
+        super().__init__(f'is cut off after {length} bytes')
+
+
 def inspect(head: bytes, tail: bytes, length: int) -> Size | None:
     """Check that an encoded image is whole.
 
@@ -39,7 +50,7 @@ def inspect(head: bytes, tail: bytes, length: int) -> Size | None:
             try:
                 return look(head, tail, length)
             except struct.error:
-                raise DamagedImageError(f'is cut off after {length} bytes') from None
+                raise CutOffError(length) from None
     raise DamagedImageError('is no PNG, JPEG, WebP, BMP or TIFF')
 
 
@@ -66,7 +77,8 @@ def _png(head: bytes, tail: bytes, length: int) -> Size:
 
 
 def _jpeg(head: bytes, tail: bytes, length: int) -> None:
-    _expect(b'\xff\xd9' in tail, length)  # never within the entropy-coded data
+    # Neither marker is in entropy-coded data; a thumbnail in the header ends before the main scan starts.
+    _expect(tail.rfind(b'\xff\xd9') > tail.rfind(b'\xff\xda'), length)
 
 
 def _webp(head: bytes, tail: bytes, length: int) -> None:
@@ -86,7 +98,7 @@ def _tiff(head: bytes, tail: bytes, length: int) -> None:
 
 def _expect(whole: bool, length: int) -> None:
     if not whole:
-        raise DamagedImageError(f'is cut off after {length} bytes')
+        raise CutOffError(length)
 
 
 _FORMATS: tuple[tuple[bytes, Callable[[bytes, bytes, int], Size | None]], ...] = (

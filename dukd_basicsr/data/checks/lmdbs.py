@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import lmdb
+
 from dukd_basicsr.data.checks.images import HEAD, TAIL, DamagedImageError, Size, inspect
+from dukd_basicsr.data.lmdb import find_missing_end, read_meta_line
 from dukd_basicsr.options.report import Report
 
 Shapes = dict[str, Size]
-_LINE = re.compile(r'([^.\s]+)\.\S+ \((\d+),\s*(\d+)(?:,\s*\d+)?\)')
+_MEND = 'remove this LMDB and run basicsr prepare'
 
 
 def check_lmdb_pair(key: str, lq: Path, gt: Path, needs: Mapping[str, float], scale: int, report: Report) -> None:
@@ -53,12 +55,12 @@ def read_shapes(key: str, folder: Path, report: Report) -> Shapes:
     shapes: Shapes = {}
     text = (folder / 'meta_info.txt').read_text(encoding='utf-8', errors='replace')
     for number, line in enumerate(text.splitlines(), 1):
-        match = _LINE.match(line)
-        if match is None:
+        found = read_meta_line(line)
+        if found is None:
             report.error(key, f'line {number} of {folder / "meta_info.txt"} is not "name.png (height,width,3) 1"; '
                          'remove the LMDB and run basicsr prepare.')  # fmt: skip
             return {}
-        shapes[match[1]] = (int(match[2]), int(match[3]))
+        shapes[found[0]] = found[1]
     problem = lmdb_problem(folder, shapes) if shapes else f'{folder} has no images; remove it and run basicsr prepare.'
     if problem:
         report.error(key, problem)
@@ -92,9 +94,6 @@ def _check_batch(key: str, number: int, needs: Mapping[str, float], report: Repo
                      f'do not fill a batch of {needs["batch"]}; write dataset_enlarge_ratio: {ratio:.0f}.')  # fmt: skip
 
 
-_MEND = 'remove this LMDB and run basicsr prepare'
-
-
 def lmdb_problem(folder: Path, sizes: Mapping[str, Size]) -> str | None:
     """What is wrong with the values of an LMDB. It is closed again; one that this process reads already is believed.
 
@@ -105,15 +104,13 @@ def lmdb_problem(folder: Path, sizes: Mapping[str, Size]) -> str | None:
     Returns:
         str | None: A sentence; None where nothing is wrong.
     """
-    import lmdb
-
     if not (folder / 'data.mdb').stat().st_size:
         return f'{folder}/data.mdb is empty; {_MEND}.'
     try:
         with lmdb.open(str(folder), readonly=True, lock=False, readahead=False) as environment:
-            length, needed = (folder / 'data.mdb').stat().st_size, _needed(environment)
-            if length < needed:  # reading behind the end would end the process with SIGBUS
-                return f'{folder}/data.mdb is cut off: it has {length} bytes of {needed}; {_MEND}.'
+            missing = find_missing_end(folder, environment)
+            if missing:
+                return f'{missing}; {_MEND}.'
             damaged = _damaged(environment, sizes)
     except lmdb.Error as error:
         if 'already open' in str(error):
@@ -123,10 +120,6 @@ def lmdb_problem(folder: Path, sizes: Mapping[str, Size]) -> str | None:
         return None
     key, what = next(iter(damaged.items()))
     return f'the image {key} of {folder} {what} ({len(damaged)} of {len(sizes)} are damaged); {_MEND}.'
-
-
-def _needed(environment: Any) -> int:
-    return (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
 
 
 def _damaged(environment: Any, sizes: Mapping[str, Size]) -> dict[str, str]:

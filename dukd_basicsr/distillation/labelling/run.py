@@ -7,24 +7,21 @@ import shutil
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
-
-# isort: split
 import lmdb
 import torch
+from basicsr.utils.dist_util import init_dist  # ours, once the plugin is imported
 from tqdm import tqdm
 
-from dukd_basicsr.compat.distributed import init_dist
 from dukd_basicsr.data.cache import manifest as stamps
 from dukd_basicsr.data.cache.record import BITS, Layout
 from dukd_basicsr.data.cache.shards import Shard, index, present
+from dukd_basicsr.data.prefetch import map_in_order
 from dukd_basicsr.distillation.labelling.labeller import Labeller
 from dukd_basicsr.distillation.labelling.source import Source
 from dukd_basicsr.distillation.teacher import TeacherGroup, build_teacher
@@ -221,21 +218,17 @@ def _writing(target: Path) -> Iterator[None]:
 
 def _label(labeller: Labeller, source: Source, chunks: Sequence[list[str]], shard: Shard, rank: int) -> None:
     """Read ahead, ask the teacher and write behind, a chunk at a time."""
-    bar = tqdm(total=sum(map(len, chunks)), desc='upcycle', unit='image', disable=rank != 0)
-    written: Future[None] | None = None
     quality: list[float] = []
-    with bar, ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing:
-        ahead = [reading.submit(source.pairs, chunk) for chunk in chunks[:1]]
-        for number, chunk in enumerate(chunks, 1):
-            pairs = ahead.pop().result()
-            ahead = [reading.submit(source.pairs, after) for after in chunks[number : number + 1]]
-            records = labeller.records(pairs)
-            if written is not None:
-                written.result()
-            written = writing.submit(shard.put, records)
-            bar.update(len(chunk))
-            if 'lq' in labeller.layout.parts:
-                quality.append(labeller.psnr(pairs[0], records[0][1]))
-                bar.set_postfix_str(f'PSNR of the labels {statistics.fmean(quality):.2f} dB')
-        if written is not None:
-            written.result()
+    with tqdm(total=sum(map(len, chunks)), desc='upcycle', unit='image', disable=rank != 0) as bar:
+
+        def ask_teacher() -> Iterator[list[tuple[str, bytes]]]:
+            for pairs in map_in_order(source.pairs, chunks, workers=1):
+                records = labeller.records(pairs)
+                bar.update(len(pairs))
+                if 'lq' in labeller.layout.parts:
+                    quality.append(labeller.psnr(pairs[0], records[0][1]))
+                    bar.set_postfix_str(f'PSNR of the labels {statistics.fmean(quality):.2f} dB')
+                yield records
+
+        for _ in map_in_order(shard.put, ask_teacher(), workers=1):
+            pass

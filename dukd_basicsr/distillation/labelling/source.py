@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from dukd_basicsr.data.decoding import decode
-from dukd_basicsr.data.lmdb import LmdbReader
+from dukd_basicsr.data.lmdb import LmdbReader, read_meta_line
 from dukd_basicsr.distillation.labelling.labeller import Pair
 from dukd_basicsr.errors import UserError
-
-_LINE = re.compile(r'([^.\s]+)\.\S+ \((\d+),\s*(\d+)')
 
 
 class Source:
@@ -27,11 +24,8 @@ class Source:
 
     def __init__(self, gt: Path, lq: Path, scale: int) -> None:
         self.scale = scale
-        self.shapes = {
-            match[1]: (int(match[2]), int(match[3]))
-            for line in (lq / 'meta_info.txt').read_text(encoding='utf-8').splitlines()
-            if (match := _LINE.match(line))
-        }
+        lines = (lq / 'meta_info.txt').read_text(encoding='utf-8').splitlines()
+        self.shapes = dict(filter(None, map(read_meta_line, lines)))
         """Height and width of every LR sub-image by key, in the order of the file."""
         self._gt, self._lq = LmdbReader(gt), LmdbReader(lq)
 

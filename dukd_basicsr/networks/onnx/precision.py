@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from datasets_prep.images import UnusableImageError, find_images, read_image
+from dukd_basicsr.data.images import UnusableImageError, find_images, read_image
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.onnx.graph import INPUT
 
