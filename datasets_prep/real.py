@@ -15,9 +15,14 @@ from dukd_basicsr.errors import UserError
 
 
 def prepare_real(
-    source: Path, out: Path, name: str, size: int = 400, step: int = 200, min_size: int = 192,
+    source: Path,
+    out: Path,
+    name: str,
+    size: int = 400,
+    step: int = 200,
+    min_size: int = 192,
     workers: int | None = None,
-) -> Path:  # fmt: skip
+) -> Path:
     """Make a training set for RealESRGANDataset: sub-images of HR images at several sizes, and the list of them.
 
     Args:
@@ -48,8 +53,13 @@ def prepare_real(
     target = Target(out / name / f'{name}_multiscale_sub', parameters)
     overlap = max(1.0, (size / step) ** 2 / 2)
     produce(multiscale, jobs, [target], workers, growth=overlap)
-    section = {'name': name, 'type': 'RealESRGANDataset', 'dataroot_gt': target.path.as_posix(),
-               'meta_info': (target.path / 'meta_info.txt').as_posix(), 'io_backend': {'type': 'disk'}}  # fmt: skip
+    section = {
+        'name': name,
+        'type': 'RealESRGANDataset',
+        'dataroot_gt': target.path.as_posix(),
+        'meta_info': (target.path / 'meta_info.txt').as_posix(),
+        'io_backend': {'type': 'disk'},
+    }
     fragment(section, 4, 'train')
     return target.path
 

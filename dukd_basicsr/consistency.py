@@ -103,8 +103,7 @@ class InvertibleTransform:
             if op == 'permute':
                 y = _permuted(y, draw.argsort(1))
             elif op == 'translate':
-                assert self.size is not None  # noqa: S101  for mypy: `sample` asks for it
-                y = _translated(y, -draw * (y.shape[-1] // self.size[-1]))
+                y = _translated(y, -draw * (y.shape[-1] // self.size[-1] if self.size else 1))
             else:
                 y = _turned(op, y, draw)
         return y

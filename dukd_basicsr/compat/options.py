@@ -164,7 +164,7 @@ def _drawn_seed(dist: bool) -> int:
     """A random seed, the same on all ranks: they share the order of the samples."""
     import torch.distributed
 
-    seed = [random.randint(1, 10000)]  # noqa: S311
+    seed = [random.randint(1, 10000)]
     if dist:
         torch.distributed.broadcast_object_list(seed, src=0)
     return seed[0]

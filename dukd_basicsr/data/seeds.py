@@ -40,7 +40,7 @@ def seed_global_generators(seed: int) -> None:
         seed (int): In [0, 2^63).
     """
     random.seed(seed)
-    np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002  BasicSR draws from numpy's global generator
+    np.random.seed(seed & 0xFFFFFFFF)
     torch.manual_seed(seed)
 
 

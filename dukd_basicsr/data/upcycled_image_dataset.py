@@ -31,9 +31,9 @@ class _Turn(NamedTuple):
     @classmethod
     def draw(cls, use_hflip: bool, use_rot: bool) -> _Turn:
         """As basicsr/data/transforms.py:120-122: the same numbers from Python's generator."""
-        hflip = use_hflip and random.random() < 0.5  # noqa: S311
-        vflip = use_rot and random.random() < 0.5  # noqa: S311
-        return cls(hflip, vflip, use_rot and random.random() < 0.5)  # noqa: S311
+        hflip = use_hflip and random.random() < 0.5
+        vflip = use_rot and random.random() < 0.5
+        return cls(hflip, vflip, use_rot and random.random() < 0.5)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Turn (H, W) or (H, W, C), as a view."""
@@ -85,8 +85,10 @@ class UpcycledImageDataset(PairedImageDataset):
         if lonely:
             raise UserError(f'{folder} has no labels of {lonely[0]} ({len(lonely)} are missing): it is of other data.')
         if opt['scale'] != self.layout.scale or ('zoom_in' in self.parts and self.patch > self.layout.size):
-            raise UserError(f'{folder} is of scale {self.layout.scale} with crops of {self.layout.size} pixels, which '
-                            f'does not fit scale: {opt["scale"]} and gt_size: {opt["gt_size"]}.')  # fmt: skip
+            raise UserError(
+                f'{folder} is of scale {self.layout.scale} with crops of {self.layout.size} pixels, which '
+                f'does not fit scale: {opt["scale"]} and gt_size: {opt["gt_size"]}.'
+            )
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         paths = self.paths[index]
@@ -101,7 +103,7 @@ class UpcycledImageDataset(PairedImageDataset):
         """Crop, turn and convert: of each array, which may lie in a file, only what is in the sample is read."""
         s, patch = self.layout.scale, self.patch
         grid = s if 'zoom_out' in self.parts else 1
-        top, left = (grid * random.randint(0, (side - patch) // grid) for side in lq.shape[:2])  # noqa: S311
+        top, left = (grid * random.randint(0, (side - patch) // grid) for side in lq.shape[:2])
         turn = _Turn.draw(self.opt['use_hflip'], self.opt['use_rot'])
         sample = {
             'lq': _image(turn(_cut(lq, top, left, patch))),
@@ -122,7 +124,7 @@ class UpcycledImageDataset(PairedImageDataset):
         s, patch, spare = self.layout.scale, self.patch, self.layout.size - self.patch
         crops, labels = [], []
         for n in random.sample(range(self.layout.per_image), self.num):
-            top, left = (random.randint(0, spare) for _ in range(2))  # noqa: S311
+            top, left = (random.randint(0, spare) for _ in range(2))
             at = fields['zoom_in_at'][n]
             crops.append(_image(turn(_cut(gt, at[0] + top, at[1] + left, patch))))
             labels.append(_label(turn(_cut(fields['zoom_in_label'][n], s * top, s * left, s * patch))))

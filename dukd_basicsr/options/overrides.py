@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from dukd_basicsr.errors import UserError, did_you_mean
-from dukd_basicsr.options import safe_yaml as plain_yaml
+from dukd_basicsr.options import safe_yaml
 
 _DIGITS = 100
 """Of a whole number; Python does not read more than 4300, and `huge_number` refuses more than 20."""
@@ -36,7 +36,7 @@ def force_yml(opt: MutableMapping[str, Any], entries: Iterable[str]) -> None:
         if not equals:
             raise UserError(f'--force_yml {entry}: write key:key=value, for instance train:total_iter=1000.')
         parsed = parse_value(value.strip())
-        if plain_yaml.huge_number(parsed) is not None:
+        if safe_yaml.huge_number(parsed) is not None:
             raise UserError(f'--force_yml {keys}: a whole number of more than 64 bits; write a smaller one.')
         set_by_path(opt, keys.strip(), parsed)
 
@@ -54,8 +54,10 @@ def set_by_path(opt: MutableMapping[str, Any], path: str, value: Any) -> None:
             raise UserError(f'--force_yml {path}: there is no "{parent}".{did_you_mean(parent, map(str, node))}')
         node = node[parent]
         if not isinstance(node, MutableMapping):
-            raise UserError(f'--force_yml {path}: "{parent}" holds {node!r} and no options of its own; set it as a '
-                            f'whole, or write its options into the file.')  # fmt: skip
+            raise UserError(
+                f'--force_yml {path}: "{parent}" holds {node!r} and no options of its own; set it as a '
+                f'whole, or write its options into the file.'
+            )
     node[last] = value
 
 
@@ -85,7 +87,7 @@ def _parse_collection(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # the last two: nested too deeply
         try:
-            plain_yaml.check_size(text)
+            safe_yaml.check_size(text)
             return yaml.safe_load(text)
-        except plain_yaml.MISTAKES as error:
+        except safe_yaml.MISTAKES as error:
             raise UserError(f'--force_yml: {text} is not a list of plain values.') from error

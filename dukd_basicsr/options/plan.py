@@ -49,8 +49,10 @@ def make_up(samples: int, share: float, parts: Sequence[str], multiple: int = 1)
     units = samples // multiple
     upcycled = max(math.floor(share * units + 0.5), len(parts))
     if samples % multiple or upcycled >= units:
-        raise UserError(f'train.dukd_opt.in_batch: {samples} samples do not make {multiple} times a plain sample and '
-                        f'one of each of {", ".join(parts)}; write a larger batch_size_per_gpu.')  # fmt: skip
+        raise UserError(
+            f'train.dukd_opt.in_batch: {samples} samples do not make {multiple} times a plain sample and '
+            f'one of each of {", ".join(parts)}; write a larger batch_size_per_gpu.'
+        )
     of_each, left_over = divmod(upcycled, len(parts))
     counts = {part: of_each + (number < left_over) for number, part in enumerate(parts)}
     return {name: multiple * count for name, count in {'lq': units - upcycled, **counts}.items()}

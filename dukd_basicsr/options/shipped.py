@@ -25,8 +25,9 @@ def described() -> dict[str, str]:
         with file.open(encoding='utf-8') as lines:
             found[file.stem] = lines.readline().lstrip('#').strip()
     if not found:
-        raise UserError(f'{options_folder()} has no option files: this installation is not complete; install '
-                        'dukd-basicsr again.')  # fmt: skip
+        raise UserError(
+            f'{options_folder()} has no option files: this installation is not complete; install dukd-basicsr again.'
+        )
     return found
 
 
@@ -57,8 +58,10 @@ def copy(name: str, target: Path) -> Path:
         with file.open('xb') as new:  # fails where a file is, also one that appeared a moment ago
             new.write(text)
     except FileExistsError:
-        raise UserError(f'{file} exists already and is left as it is; name another file: basicsr options copy {stem} '
-                        f'{file.with_stem(file.stem + "_mine")}') from None  # fmt: skip
+        raise UserError(
+            f'{file} exists already and is left as it is; name another file: basicsr options copy {stem} '
+            f'{file.with_stem(file.stem + "_mine")}'
+        ) from None
     except OSError as error:
         raise UserError(f'{file} cannot be written ({error.strerror}); name another place.') from None
     return file

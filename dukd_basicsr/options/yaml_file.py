@@ -8,34 +8,11 @@ from typing import Any
 import yaml
 
 from dukd_basicsr.errors import did_you_mean
-from dukd_basicsr.options import safe_yaml as plain_yaml
+from dukd_basicsr.options import safe_yaml
 from dukd_basicsr.options.report import OptionsError, show
 
 LARGEST = 2**20
 """Bytes of an options file; they have a few thousand."""
-
-
-class _Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # type: ignore[misc]
-    """Plain data; `repeated` collects keys that stand twice in one section, of which YAML silently takes the last."""
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self.repeated: list[str] = []
-
-    def mapping(self, node: yaml.MappingNode) -> dict:
-        """A mapping without YAML 1.1's merge keys, as BasicSR reads it."""
-        pairs = self.construct_pairs(node, deep=True)
-        result: dict[Any, Any] = {}
-        for (name, value), (name_node, _) in zip(pairs, node.value, strict=True):
-            if name in result:
-                mark = name_node.start_mark
-                self.repeated.append(f'line {mark.line + 1}, column {mark.column + 1}: {show(name)} stands here again; '
-                                     'keep one of the two.')  # fmt: skip
-            result[name] = value
-        return result
-
-
-_Loader.add_constructor('tag:yaml.org,2002:map', _Loader.mapping)
 
 
 def load(path: Path) -> dict:
@@ -56,24 +33,39 @@ def load(path: Path) -> dict:
         raise OptionsError(*(f'{path}: {text}' for text in repeated))
     if not isinstance(opt, dict):
         raise OptionsError(f'{path}: there are no "key: value" lines; an options file starts with "name: ...".')
-    key = plain_yaml.huge_number(opt)
+    key = safe_yaml.huge_number(opt)
     if key is not None:
         raise OptionsError(f'{path}: {key}: a whole number of more than 64 bits; write a smaller one.')
     return opt
 
 
 def _parse(text: str, path: Path) -> tuple[Any, list[str]]:
-    """The plain data, and what is said of repeated keys."""
+    """The plain data, and a sentence for each key that stands twice in a section, where YAML silently takes the last.
+
+    Sections are mappings without YAML 1.1's merge keys, as BasicSR reads them.
+    """
+    repeated: list[str] = []
+
+    def construct_section(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+        result: dict[Any, Any] = {}
+        for (name, value), (name_node, _) in zip(loader.construct_pairs(node, deep=True), node.value, strict=True):
+            if name in result:
+                where = _show_place(name_node.start_mark)
+                repeated.append(f'{where}: {show(name)} stands here again; keep one of the two.')
+            result[name] = value
+        return result
+
     try:
-        plain_yaml.check_size(text)
-        loader = _Loader(text)
+        safe_yaml.check_size(text)
+        loader: Any = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)(text)
+        loader.yaml_constructors = {**loader.yaml_constructors, 'tag:yaml.org,2002:map': construct_section}
         try:
-            return loader.get_single_data(), loader.repeated
+            return loader.get_single_data(), repeated
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
         raise OptionsError(f'{path}: {_sentence(error)}') from None
-    except plain_yaml.MISTAKES as error:
+    except safe_yaml.MISTAKES as error:
         raise OptionsError(f'{path}: not plain YAML: {error}.') from None
 
 
@@ -101,5 +93,9 @@ def _read(path: Path) -> str:
 def _sentence(error: yaml.YAMLError) -> str:
     mark = getattr(error, 'problem_mark', None) or getattr(error, 'context_mark', None)
     problem = getattr(error, 'problem', None) or ' '.join(str(error).split())
-    where = f'line {mark.line + 1}, column {mark.column + 1}: ' if mark else ''
+    where = f'{_show_place(mark)}: ' if mark else ''
     return f'{where}not plain YAML: {problem}.'
+
+
+def _show_place(mark: yaml.Mark) -> str:
+    return f'line {mark.line + 1}, column {mark.column + 1}'

@@ -62,8 +62,12 @@ def _compare_needs(name: str, stamp: Mapping[str, Any], opt: Mapping[str, Any], 
     if missing:
         yield f'{name} has no labels of {" and ".join(missing)}, which the losses of train need; {other}'
     if 'zoom_in' in needs.parts and patch > stamp['size']:
-        yield (f'{name} has crops of {stamp["size"]}x{stamp["size"]}, but the LR patch is {patch}x{patch} (gt_size / '
-               f'scale); write gt_size: {stamp["size"] * opt["scale"]} or less, or {other}')  # fmt: skip
+        yield (
+            f'{name} has crops of {stamp["size"]}x{stamp["size"]}, but the LR patch is {patch}x{patch} (gt_size / '
+            f'scale); write gt_size: {stamp["size"] * opt["scale"]} or less, or {other}'
+        )
     if needs.num > stamp['per_image']:
-        yield (f'{name} has {stamp["per_image"]} crops of each sub-image, but train.dukd_opt.zoom_in.num: {needs.num}; '
-               f'write {stamp["per_image"]} or less, or {other}')  # fmt: skip
+        yield (
+            f'{name} has {stamp["per_image"]} crops of each sub-image, but train.dukd_opt.zoom_in.num: {needs.num}; '
+            f'write {stamp["per_image"]} or less, or {other}'
+        )

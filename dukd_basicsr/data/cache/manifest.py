@@ -15,8 +15,9 @@ from dukd_basicsr.options.rules.teacher import as_list
 FILE = 'stamp.json'
 VERSION = 1
 Stamp = dict[str, Any]
-KEYS = frozenset({'version', 'complete', 'scale', 'size', 'per_image', 'parts', 'precision', 'codec', 'seed', 'teacher',
-                  'data'})  # fmt: skip
+KEYS = frozenset(
+    {'version', 'complete', 'scale', 'size', 'per_image', 'parts', 'precision', 'codec', 'seed', 'teacher', 'data'}
+)
 """What every stamp has. All but `complete` decide the records."""
 
 

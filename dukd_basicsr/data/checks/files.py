@@ -96,14 +96,18 @@ def _how_to_prepare(dataroot: str, scale: Any) -> str:
     name = parts[parts.index('datasets') + 1] if 'datasets' in parts[:-1] else Path(dataroot).stem
     if name == 'DIV2K':
         zips = f'DIV2K_train_HR.zip and DIV2K_train_LR_bicubic_X{scale}.zip'
-        return (f'download {zips} (data.vision.ee.ethz.ch/cvl/DIV2K), unpack them in a folder DIR, and run: '
-                'basicsr prepare --preset div2k DIR')  # fmt: skip
+        return (
+            f'download {zips} (data.vision.ee.ethz.ch/cvl/DIV2K), unpack them in a folder DIR, and run: '
+            'basicsr prepare --preset div2k DIR'
+        )
     if name in ('demo', 'demo_held_out'):
         return 'it is made by: basicsr demo'
     real = re.search(r'(.*)/real_x(\d+)_seed(\d+)/', dataroot)
     if real:
-        return (f'with HR images in a folder DIR, run: basicsr prepare DIR --preset real-test --name '
-                f'{Path(real[1]).name} --scale {real[2]} --seed {real[3]}')  # fmt: skip
+        return (
+            f'with HR images in a folder DIR, run: basicsr prepare DIR --preset real-test --name '
+            f'{Path(real[1]).name} --scale {real[2]} --seed {real[3]}'
+        )
     if name in _BENCHMARKS or re.match(r'GTmod|LRbic', Path(dataroot).name):
         return f"with {name}'s HR images in a folder DIR, run: basicsr prepare --preset benchmark DIR --name {name}"
     if dataroot.endswith('.lmdb'):

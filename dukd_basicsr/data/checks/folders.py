@@ -38,11 +38,16 @@ def check_folder_pair(
     names = {name: _lq_name(name, template) for name in sorted(found[gt])}
     wrong = [pair for pair in names.values() if pair not in found[lq]]
     if wrong:
-        report.error(f'{key}.dataroot_lq', f'{lq} has no {wrong[0]}, the LR image that filename_tmpl: '
-                     f"'{template}' gives for one of {gt} ({len(wrong)} are missing).")  # fmt: skip
+        report.error(
+            f'{key}.dataroot_lq',
+            f'{lq} has no {wrong[0]}, the LR image that filename_tmpl: '
+            f"'{template}' gives for one of {gt} ({len(wrong)} are missing).",
+        )
     elif len(found[lq]) != len(found[gt]):
-        report.error(f'{key}.dataroot_lq', f'{lq} has {len(found[lq])} images, but {gt} has {len(found[gt])}; '
-                     'remove those without pair.')  # fmt: skip
+        report.error(
+            f'{key}.dataroot_lq',
+            f'{lq} has {len(found[lq])} images, but {gt} has {len(found[gt])}; remove those without pair.',
+        )
     else:
         check_images(key, [(lq / low, gt / high) for high, low in names.items()], needs, scale, report)
 
@@ -64,9 +69,12 @@ def listed_pairs(key: str, lq: Path, gt: Path, template: str, file: Path, report
         pair = lq / _lq_name(Path(name).name, template), gt / name
         absent = [path for path in pair if not path.is_file()]
         if absent:
-            report.error(f'{key}.meta_info_file', f'line {number} of {file} names {name or "nothing"}, but there is no '
-                         f'image {absent[-1]}; correct the line, or write ~ to use all images of the '
-                         'folders.')  # fmt: skip
+            report.error(
+                f'{key}.meta_info_file',
+                f'line {number} of {file} names {name or "nothing"}, but there is no '
+                f'image {absent[-1]}; correct the line, or write ~ to use all images of the '
+                'folders.',
+            )
             return []
         pairs.append(pair)
     if not pairs:
@@ -81,13 +89,19 @@ def check_images(key: str, pairs: Pairs, needs: Mapping[str, float], scale: int,
         damaged = {path: what for path, what in sizes.items() if isinstance(what, DamagedImageError)}
         if damaged:
             path, what = next(iter(damaged.items()))
-            report.error(f'{key}.{name}', f'{path} {what} ({len(damaged)} of {len(sizes)} are damaged); put the image '
-                         'there again, or remove it and its pair.')  # fmt: skip
+            report.error(
+                f'{key}.{name}',
+                f'{path} {what} ({len(damaged)} of {len(sizes)} are damaged); put the image '
+                'there again, or remove it and its pair.',
+            )
             return
     for lq, gt in pairs:
         if not _fit(low[lq], high[gt], scale, exact=bool(needs)):
-            report.error(f'{key}.dataroot_lq', f'{lq} is {_show(low[lq])} and {gt} {_show(high[gt])}, which is not '
-                         f'scale: {scale}; name the folder of that scale.')  # fmt: skip
+            report.error(
+                f'{key}.dataroot_lq',
+                f'{lq} is {_show(low[lq])} and {gt} {_show(high[gt])}, which is not '
+                f'scale: {scale}; name the folder of that scale.',
+            )
             return
     if needs:
         known = {path.name: size for path, size in high.items() if isinstance(size, tuple)}

@@ -34,14 +34,20 @@ def check_lmdb_pair(key: str, lq: Path, gt: Path, needs: Mapping[str, float], sc
     for name, here, there, other in (('dataroot_lq', low, high, gt), ('dataroot_gt', high, low, lq)):
         lonely = sorted(there.keys() - here.keys())
         if lonely:
-            report.error(f'{key}.{name}', f'the key {lonely[0]} of {other} is not in it ({len(lonely)} are missing); '
-                         'make both with one basicsr prepare.')  # fmt: skip
+            report.error(
+                f'{key}.{name}',
+                f'the key {lonely[0]} of {other} is not in it ({len(lonely)} are missing); '
+                'make both with one basicsr prepare.',
+            )
             return
     wrong = [name for name in sorted(high) if high[name] != tuple(side * scale for side in low[name])]
     if wrong:
         (h, w), (lh, lw) = high[wrong[0]], low[wrong[0]]
-        report.error(f'{key}.dataroot_lq', f'{wrong[0]} is {lh}x{lw} in it and {h}x{w} in {gt}, which is not scale: '
-                     f'{scale}; name the LMDB of that scale.')  # fmt: skip
+        report.error(
+            f'{key}.dataroot_lq',
+            f'{wrong[0]} is {lh}x{lw} in it and {h}x{w} in {gt}, which is not scale: '
+            f'{scale}; name the LMDB of that scale.',
+        )
     elif needs:
         check_needs(key, high, len(high), needs, report)
 
@@ -57,8 +63,11 @@ def read_shapes(key: str, folder: Path, report: Report) -> Shapes:
     for number, line in enumerate(text.splitlines(), 1):
         found = read_meta_line(line)
         if found is None:
-            report.error(key, f'line {number} of {folder / "meta_info.txt"} is not "name.png (height,width,3) 1"; '
-                         'remove the LMDB and run basicsr prepare.')  # fmt: skip
+            report.error(
+                key,
+                f'line {number} of {folder / "meta_info.txt"} is not "name.png (height,width,3) 1"; '
+                'remove the LMDB and run basicsr prepare.',
+            )
             return {}
         shapes[found[0]] = found[1]
     problem = lmdb_problem(folder, shapes) if shapes else f'{folder} has no images; remove it and run basicsr prepare.'
@@ -81,8 +90,11 @@ def check_needs(key: str, high: Shapes, number: int, needs: Mapping[str, float],
     smallest = min(high, key=lambda name: min(high[name]), default='')
     if smallest and needs['gt_size'] > min(high[smallest]):
         height, width = high[smallest]
-        report.error(f'{key}.gt_size', f'{needs["gt_size"]} is larger than the smallest HR image, {smallest} with '
-                     f'{height}x{width}; write a smaller one.')  # fmt: skip
+        report.error(
+            f'{key}.gt_size',
+            f'{needs["gt_size"]} is larger than the smallest HR image, {smallest} with '
+            f'{height}x{width}; write a smaller one.',
+        )
     _check_batch(key, number, needs, report)
 
 
@@ -90,8 +102,11 @@ def _check_batch(key: str, number: int, needs: Mapping[str, float], report: Repo
     """Report fewer images than a batch, with which BasicSR trains no iteration and says nothing."""
     if number * needs['ratio'] < needs['batch']:
         ratio = -(-needs['batch'] // number)
-        report.error(f'{key}.batch_size_per_gpu', f'{number} images times dataset_enlarge_ratio: {needs["ratio"]} '
-                     f'do not fill a batch of {needs["batch"]}; write dataset_enlarge_ratio: {ratio:.0f}.')  # fmt: skip
+        report.error(
+            f'{key}.batch_size_per_gpu',
+            f'{number} images times dataset_enlarge_ratio: {needs["ratio"]} '
+            f'do not fill a batch of {needs["batch"]}; write dataset_enlarge_ratio: {ratio:.0f}.',
+        )
 
 
 def lmdb_problem(folder: Path, sizes: Mapping[str, Size]) -> str | None:

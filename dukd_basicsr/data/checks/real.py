@@ -11,8 +11,9 @@ from dukd_basicsr.data.checks.lmdbs import check_needs, read_shapes
 from dukd_basicsr.options.report import Report
 
 
-def check_real_files(key: str, dataset: Mapping[str, Any], folder: Path, meta_info: Path, needs: Mapping[str, float],
-                     report: Report) -> None:  # fmt: skip
+def check_real_files(
+    key: str, dataset: Mapping[str, Any], folder: Path, meta_info: Path, needs: Mapping[str, float], report: Report
+) -> None:
     """Check that the HR images of a RealESRGANDataset are there and whole, and fill a batch.
 
     Args:
@@ -46,7 +47,9 @@ def _check_listed(key: str, folder: Path, file: Path, needs: Mapping[str, float]
         try:
             inspect_file(folder / name)
         except DamagedImageError as error:
-            report.error(f'{key}.meta_info', f'line {number} of {file}: {folder / name} {error}; put the image there '
-                         'again, or remove the line.')  # fmt: skip
+            report.error(
+                f'{key}.meta_info',
+                f'line {number} of {file}: {folder / name} {error}; put the image there again, or remove the line.',
+            )
             return
     check_needs(key, {}, len(names), needs, report)

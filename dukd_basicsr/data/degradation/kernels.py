@@ -47,9 +47,9 @@ def draw_kernels(opt: Mapping[str, Any]) -> Kernels:
 
 def _drawn(opt: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     first, second = _blur(opt, ''), _blur(opt, '2')
-    if np.random.uniform() < opt['final_sinc_prob']:  # noqa: NPY002
-        side = random.choice(_SIDES)  # noqa: S311
-        sinc = circular_lowpass_kernel(np.random.uniform(np.pi / 3, np.pi), side, pad_to=_SIDE)  # noqa: NPY002
+    if np.random.uniform() < opt['final_sinc_prob']:
+        side = random.choice(_SIDES)
+        sinc = circular_lowpass_kernel(np.random.uniform(np.pi / 3, np.pi), side, pad_to=_SIDE)
     else:
         sinc = np.zeros((_SIDE, _SIDE))
         sinc[_SIDE // 2, _SIDE // 2] = 1
@@ -57,14 +57,21 @@ def _drawn(opt: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _blur(opt: Mapping[str, Any], suffix: str) -> np.ndarray:
-    side = random.choice(_SIDES)  # noqa: S311
-    if np.random.uniform() < opt[f'sinc_prob{suffix}']:  # noqa: NPY002
-        cutoff = np.random.uniform(np.pi / (3 if side < 13 else 5), np.pi)  # noqa: NPY002
+    side = random.choice(_SIDES)
+    if np.random.uniform() < opt[f'sinc_prob{suffix}']:
+        cutoff = np.random.uniform(np.pi / (3 if side < 13 else 5), np.pi)
         kernel = circular_lowpass_kernel(cutoff, side, pad_to=False)
     else:
         sigma = opt[f'blur_sigma{suffix}']
         kernel = random_mixed_kernels(
-            opt[f'kernel_list{suffix}'], opt[f'kernel_prob{suffix}'], side, sigma, sigma, [-math.pi, math.pi],
-            opt[f'betag_range{suffix}'], opt[f'betap_range{suffix}'], noise_range=None,
-        )  # fmt: skip
+            opt[f'kernel_list{suffix}'],
+            opt[f'kernel_prob{suffix}'],
+            side,
+            sigma,
+            sigma,
+            [-math.pi, math.pi],
+            opt[f'betag_range{suffix}'],
+            opt[f'betap_range{suffix}'],
+            noise_range=None,
+        )
     return np.pad(kernel, (_SIDE - side) // 2)

@@ -43,8 +43,8 @@ class PairPool:
         if self.size % batch:
             raise ValueError(f'queue_size {self.size} is not a multiple of the batch {batch}.')
         if self.pairs is None:
-            self.pairs = tuple(x.new_empty(self.size, *x.shape[1:], dtype=torch.uint8) for x in (lq, gt))  # type: ignore[assignment]
-        assert self.pairs is not None  # noqa: S101  for mypy
+            low, high = (x.new_empty(self.size, *x.shape[1:], dtype=torch.uint8) for x in (lq, gt))
+            self.pairs = low, high
         if self.filled < self.size:
             places = torch.arange(self.filled, self.filled + batch)
             self.filled += batch

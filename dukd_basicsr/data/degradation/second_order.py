@@ -80,12 +80,12 @@ class Degradation(nn.Module):
         out = _filtered(gt, kernels.first)
         out = interpolate(out, scale_factor=_draw_factor(self.first), mode=_draw_mode())
         out = self._compressed(_noisy(out, self.first), self.first)
-        if np.random.uniform() < self.second_blur_prob:  # noqa: NPY002
+        if np.random.uniform() < self.second_blur_prob:
             out = _filtered(out, kernels.second)
         factor = _draw_factor(self.second)
         out = interpolate(out, (int(height / scale * factor), int(width / scale * factor)), mode=_draw_mode())
         out = _noisy(out, self.second)
-        if np.random.uniform() < 0.5:  # noqa: NPY002
+        if np.random.uniform() < 0.5:
             out = _filtered(interpolate(out, final, mode=_draw_mode()), kernels.sinc)
             out = self._compressed(out, self.second)
         else:
@@ -99,15 +99,15 @@ class Degradation(nn.Module):
 
 
 def _draw_factor(order: Order) -> float:
-    way = random.choices(('up', 'down', 'keep'), order.resize_prob)[0]  # noqa: S311
+    way = random.choices(('up', 'down', 'keep'), order.resize_prob)[0]
     least, most = order.resize_range
     if way == 'keep':
         return 1
-    return np.random.uniform(*((1, most) if way == 'up' else (least, 1)))  # noqa: NPY002
+    return np.random.uniform(*((1, most) if way == 'up' else (least, 1)))
 
 
 def _draw_mode() -> str:
-    return random.choice(_MODES)  # noqa: S311
+    return random.choice(_MODES)
 
 
 def _filtered(image: Tensor, kernel: Tensor) -> Tensor:
@@ -116,6 +116,6 @@ def _filtered(image: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _noisy(image: Tensor, order: Order) -> Tensor:
-    if np.random.uniform() < order.gaussian_noise_prob:  # noqa: NPY002
+    if np.random.uniform() < order.gaussian_noise_prob:
         return random_add_gaussian_noise_pt(image, order.noise_range, order.gray_noise_prob)
     return random_add_poisson_noise_pt(image, order.poisson_scale_range, order.gray_noise_prob)

@@ -41,10 +41,10 @@ def own_draws(seed: int, device: torch.device) -> Iterator[None]:
         device (torch.device): Where the noise is drawn.
     """
     with _LOCK, torch.random.fork_rng([device] if device.type == 'cuda' else []):
-        python, arrays = random.getstate(), np.random.get_state()  # noqa: NPY002  the one BasicSR draws from
+        python, arrays = random.getstate(), np.random.get_state()
         seed_global_generators(seed)
         try:
             yield
         finally:
             random.setstate(python)
-            np.random.set_state(arrays)  # noqa: NPY002
+            np.random.set_state(arrays)

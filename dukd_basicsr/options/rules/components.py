@@ -136,8 +136,11 @@ def _check_channels(found: Mapping[str, tuple[Component, Mapping[str, Any]]], re
             if not (student and teacher and isinstance(student[1], int) and isinstance(teacher[1], int)):
                 continue
             if student[1] != teacher[1]:
-                report.error(f'{key}.{teacher[0]}', f'{teacher[1]}, but network_g.{student[0]}: {student[1]}; '
-                             'teacher and student need the same channels.')  # fmt: skip
+                report.error(
+                    f'{key}.{teacher[0]}',
+                    f'{teacher[1]}, but network_g.{student[0]}: {student[1]}; '
+                    'teacher and student need the same channels.',
+                )
 
 
 def _check_images(component: Component, given: Mapping[str, Any], datasets: Any, report: Report) -> None:
@@ -149,5 +152,7 @@ def _check_images(component: Component, given: Mapping[str, Any], datasets: Any,
         for names in (_CHANNELS, ('num_out_ch', *_CHANNELS)):
             argument = network_argument(component, given, names)
             if argument and isinstance(argument[1], int) and argument[1] != images:
-                report.error(f'network_g.{argument[0]}', f'{argument[1]}, but the images of datasets.{name} have '
-                             f'{images}; write {argument[0]}: {images}.')  # fmt: skip
+                report.error(
+                    f'network_g.{argument[0]}',
+                    f'{argument[1]}, but the images of datasets.{name} have {images}; write {argument[0]}: {images}.',
+                )

@@ -45,8 +45,10 @@ def _check_criterion(dukd: Any, report: Report) -> None:
     if not isinstance(dukd, Mapping) or dukd.get('type') != DUKD_LOSS:
         return
     if 'weights' in dukd:
-        report.error('train.dukd_opt.weights', 'weights stand with the views: write zoom_in: {weight: 1} and zoom_out: '
-                     '{weight_teacher: 1, weight_gt: 1}.')  # fmt: skip
+        report.error(
+            'train.dukd_opt.weights',
+            'weights stand with the views: write zoom_in: {weight: 1} and zoom_out: {weight_teacher: 1, weight_gt: 1}.',
+        )
     if isinstance(dukd.get('criterion'), Mapping):
         check_component('loss', dukd['criterion'], 'train.dukd_opt.criterion', report)
     elif dukd.get('criterion') is not None:
@@ -85,9 +87,12 @@ def check_relations(train: Any, batch_size: int | None, report: Report) -> None:
             continue
         least, together = 2 if one.get('angle_weight') == 0 else 3, batch_size // accumulate
         if together < least:
-            report.error(f'train.feature_opt.{name}', f'RKDLoss relates {least} samples or more, but {together} of '
-                         f'batch_size_per_gpu: {batch_size} are together with accumulate: {accumulate}; write a larger '
-                         'batch or a smaller accumulate.')  # fmt: skip
+            report.error(
+                f'train.feature_opt.{name}',
+                f'RKDLoss relates {least} samples or more, but {together} of '
+                f'batch_size_per_gpu: {batch_size} are together with accumulate: {accumulate}; write a larger '
+                'batch or a smaller accumulate.',
+            )
 
 
 def _check_sr(o: Options, train: Mapping[str, Any], report: Report) -> None:
@@ -125,22 +130,35 @@ def _check_dukd_parts(o: Options, dukd: DukdLoss, report: Report) -> None:
     zoom_in, zoom_out = dukd.zoom_in, dukd.zoom_out
     turned = dukd.consistency.views or () if dukd.consistency else ()
     if not (zoom_in or zoom_out or 'lq' in turned):
-        report.error('train.dukd_opt.zoom_in', 'zoom_in and zoom_out are both ~, which leaves nothing; leave one out '
-                     'for its default, or write model_type: DistillModel.')  # fmt: skip
+        report.error(
+            'train.dukd_opt.zoom_in',
+            'zoom_in and zoom_out are both ~, which leaves nothing; leave one out '
+            'for its default, or write model_type: DistillModel.',
+        )
     if zoom_out and zoom_out.gt is False and zoom_out.teacher is False:
-        report.error('train.dukd_opt.zoom_out', 'gt and teacher are both false, which leaves it no label; write '
-                     'zoom_out: ~ to switch it off.')  # fmt: skip
+        report.error(
+            'train.dukd_opt.zoom_out',
+            'gt and teacher are both false, which leaves it no label; write zoom_out: ~ to switch it off.',
+        )
     if zoom_in and zoom_in.crops == 'grid':
         cells = o.scale**2 if o.scale else zoom_in.num
         if is_cached({'datasets': o.datasets}):
-            report.error('train.dukd_opt.zoom_in.crops', 'a cache has crops from anywhere; write crops: random, or '
-                         'datasets.train.type: PairedImageDataset.')  # fmt: skip
+            report.error(
+                'train.dukd_opt.zoom_in.crops',
+                'a cache has crops from anywhere; write crops: random, or datasets.train.type: PairedImageDataset.',
+            )
         elif zoom_in.num and cells and zoom_in.num > cells:
-            report.error('train.dukd_opt.zoom_in.num', f'an HR patch has {cells} cells of an LR patch, not '
-                         f'{zoom_in.num}; write {cells} or less, or crops: random.')  # fmt: skip
+            report.error(
+                'train.dukd_opt.zoom_in.num',
+                f'an HR patch has {cells} cells of an LR patch, not '
+                f'{zoom_in.num}; write {cells} or less, or crops: random.',
+            )
     if 'lq' in turned and o.train and o.train.feature_opt:
-        report.error('train.dukd_opt.consistency.views', 'with lq the student sees the plain pair turned and the '
-                     'teacher does not, so train.feature_opt would compare other pixels; leave lq out.')  # fmt: skip
+        report.error(
+            'train.dukd_opt.consistency.views',
+            'with lq the student sees the plain pair turned and the '
+            'teacher does not, so train.feature_opt would compare other pixels; leave lq out.',
+        )
 
 
 def _check_teacher(o: Options, train: Mapping[str, Any], report: Report) -> None:
@@ -168,11 +186,17 @@ def check_patches(o: Options, gt_size: int | None, report: Report) -> None:
     zoom_out = bool(o.model_type in DUKD_MODELS and o.train and o.train.dukd_opt and o.train.dukd_opt.zoom_out)
     window = _window(o.network_g) if o.model_type in ('SRModel', 'SwinIRModel') else None
     if zoom_out and lq % o.scale:
-        report.error('train.dukd_opt.zoom_out', f'an LR patch of {lq} (gt_size: {gt_size}) does not shrink by scale: '
-                     f'{o.scale}; {_sizes(o.scale**2)}, or zoom_out: ~.')  # fmt: skip
+        report.error(
+            'train.dukd_opt.zoom_out',
+            f'an LR patch of {lq} (gt_size: {gt_size}) does not shrink by scale: '
+            f'{o.scale}; {_sizes(o.scale**2)}, or zoom_out: ~.',
+        )
     elif window and lq % window:
-        report.error('network_g.window_size', f'an LR patch of {lq} (gt_size: {gt_size}) is not a multiple of the '
-                     f'window {window}; {_sizes(o.scale * window)}.')  # fmt: skip
+        report.error(
+            'network_g.window_size',
+            f'an LR patch of {lq} (gt_size: {gt_size}) is not a multiple of the '
+            f'window {window}; {_sizes(o.scale * window)}.',
+        )
     else:
         _check_windows(o, lq, zoom_out, report)
 
@@ -189,8 +213,11 @@ def _check_windows(o: Options, lq: int, zoom_out: bool, report: Report) -> None:
         if window and window > 2 * least:
             factor = scale**2 if zoom_out else scale
             size = -(-window // 2) * factor
-            report.error(key, f'{what} of {least} pixels cannot fill the window {window} of {name}, not even mirrored; '
-                         f'write gt_size: {size} or more{instead}.')  # fmt: skip
+            report.error(
+                key,
+                f'{what} of {least} pixels cannot fill the window {window} of {name}, not even mirrored; '
+                f'write gt_size: {size} or more{instead}.',
+            )
 
 
 def check_teachers(o: Options, report: Report) -> None:
@@ -201,8 +228,10 @@ def check_teachers(o: Options, report: Report) -> None:
         return
     counts = [len(value) if isinstance(value, list) else 1 for value in (networks, paths)]
     if counts[0] != counts[1] or not all(several):
-        report.error('path.pretrain_network_t', f'{counts[1]} checkpoints for {counts[0]} networks of network_t; write '
-                     'two lists of the same length.')  # fmt: skip
+        report.error(
+            'path.pretrain_network_t',
+            f'{counts[1]} checkpoints for {counts[0]} networks of network_t; write two lists of the same length.',
+        )
 
 
 def _sizes(multiple: int) -> str:

@@ -28,12 +28,16 @@ def check_real(o: RealOptions, dataset: object, report: Report) -> None:
     _check_sizes(o, dataset, report)
     backend = dataset.io_backend.type if dataset.io_backend else None
     if backend == 'disk' and dataset.meta_info is None:
-        report.error('datasets.train.meta_info', 'missing key: a file that lists the images; make one with: basicsr '
-                     'prepare FOLDER --preset real.')  # fmt: skip
+        report.error(
+            'datasets.train.meta_info',
+            'missing key: a file that lists the images; make one with: basicsr prepare FOLDER --preset real.',
+        )
     dukd = o.train.dukd_opt if o.train else None
     if dukd and dukd.zoom_out and dukd.zoom_out.gt:
-        report.warn('train.dukd_opt.zoom_out.gt', 'true teaches the student to answer with the noise of the LR patch; '
-                    'write zoom_out: {gt: false}.')  # fmt: skip
+        report.warn(
+            'train.dukd_opt.zoom_out.gt',
+            'true teaches the student to answer with the noise of the LR patch; write zoom_out: {gt: false}.',
+        )
 
 
 def _check_ranges(prefix: str, owner: RealOptions | RealDataset, report: Report) -> None:
@@ -55,8 +59,10 @@ def _check_probabilities(o: RealOptions, dataset: RealDataset, report: Report) -
         shapes, given = getattr(dataset, f'kernel_list{suffix}'), getattr(dataset, f'kernel_prob{suffix}')
         ways = getattr(o, f'resize_prob{suffix}')
         if shapes is not None and given is not None and len(shapes) != len(given):
-            report.error(f'datasets.train.kernel_prob{suffix}', f'{len(given)} probabilities for {len(shapes)} shapes '
-                         f'of kernel_list{suffix}; write one for each.')  # fmt: skip
+            report.error(
+                f'datasets.train.kernel_prob{suffix}',
+                f'{len(given)} probabilities for {len(shapes)} shapes of kernel_list{suffix}; write one for each.',
+            )
         if ways is not None and len(ways) != 3:
             report.error(f'resize_prob{suffix}', f'{ways} has not three numbers: of up, down and keep.')
         for key, numbers in ((f'datasets.train.kernel_prob{suffix}', given), (f'resize_prob{suffix}', ways)):
@@ -71,16 +77,20 @@ def _check_sizes(o: RealOptions, dataset: RealDataset, report: Report) -> None:
         return
     if batch and o.queue_size and o.queue_size % batch:
         near = max(1, o.queue_size // batch) * batch
-        report.error('queue_size', f'{o.queue_size} is not a multiple of batch_size_per_gpu: {batch}; write e.g. '
-                     f'{near}.')  # fmt: skip
+        report.error(
+            'queue_size', f'{o.queue_size} is not a multiple of batch_size_per_gpu: {batch}; write e.g. {near}.'
+        )
     zoom_in = o.train and o.train.dukd_opt and o.train.dukd_opt.zoom_in
     least = min(o.resize_range) if o.resize_range and None not in o.resize_range else None
     if not side or not least:
         return
     if zoom_in and o.zoom_in_degraded and int(side * least) <= _RADIUS:
         enough = int((_RADIUS + 1) / least) + 1
-        report.error('zoom_in_degraded', f'a patch of {side} shrinks to {int(side * least)} pixels by resize_range: '
-                     f'{o.resize_range}, which kernels of 21 cannot blur; write gt_size: {enough} or more, or '
-                     'zoom_in_degraded: false.')  # fmt: skip
+        report.error(
+            'zoom_in_degraded',
+            f'a patch of {side} shrinks to {int(side * least)} pixels by resize_range: '
+            f'{o.resize_range}, which kernels of 21 cannot blur; write gt_size: {enough} or more, or '
+            'zoom_in_degraded: false.',
+        )
     elif o.gt_usm and side <= _SHARP_RADIUS:
         report.error('gt_usm', f'a patch of {side} is too small for it; write gt_size: {_SHARP_RADIUS + 1} or more.')

@@ -69,8 +69,10 @@ def check_datasets(o: Options, datasets: Datasets, report: Report) -> None:
     names = [dataset.name for dataset in datasets.values() if not isinstance(dataset, TrainDataset)]
     for name, dataset in datasets.items():
         if names.count(dataset.name) > 1 and dataset.name is not None and name != 'train':
-            report.warn(f'datasets.{name}.name', f'several datasets are named "{dataset.name}"; BasicSR mixes their '
-                        'best results.')  # fmt: skip
+            report.warn(
+                f'datasets.{name}.name',
+                f'several datasets are named "{dataset.name}"; BasicSR mixes their best results.',
+            )
 
 
 def _check_loader(o: Options, key: str, is_train: bool, dataset: PairedDataset, report: Report) -> None:
@@ -94,8 +96,9 @@ def _check_sources(key: str, dataset: PairedDataset, report: Report) -> None:
         report.error(f'{key}.dataroot_lq', f'{dataset.dataroot_lq} is dataroot_gt too; LR and HR images differ.')
     template = dataset.filename_tmpl
     if template is not None and ('{}' not in template or set('{}') & set(template.replace('{}', ''))):
-        report.error(f'{key}.filename_tmpl', f'{show(template)} needs {{}} where the name of the HR image stands, e.g. '
-                     "'{}x4'.")  # fmt: skip
+        report.error(
+            f'{key}.filename_tmpl', f"{show(template)} needs {{}} where the name of the HR image stands, e.g. '{{}}x4'."
+        )
     backend = dataset.io_backend.type if dataset.io_backend else None
     for name, root in roots.items():
         is_lmdb = str(root).rstrip('/').endswith('.lmdb')

@@ -33,8 +33,10 @@ def check_step(o: Options, batch_size: int | None, report: Report) -> None:
     _check_fp16(o.num_gpu, train, report)
     if batch_size and train.accumulate and batch_size % train.accumulate:
         fits = max(parts for parts in range(1, train.accumulate + 1) if batch_size % parts == 0)
-        report.error('train.accumulate', f'{train.accumulate} does not divide batch_size_per_gpu: {batch_size}; write '
-                     f'e.g. {fits}.')  # fmt: skip
+        report.error(
+            'train.accumulate',
+            f'{train.accumulate} does not divide batch_size_per_gpu: {batch_size}; write e.g. {fits}.',
+        )
 
 
 def _check_fp16(num_gpu: object, train: Train, report: Report) -> None:

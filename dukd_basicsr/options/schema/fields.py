@@ -8,12 +8,15 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from dukd_basicsr.errors import did_you_mean
 from dukd_basicsr.options.report import Report, join, report_text_number, show
 
-Section = TypeVar('Section')
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Section = TypeVar('Section', bound='DataclassInstance')
 _NAMES: dict[Any, str] = {int: 'a whole number', float: 'a number', bool: 'true or false', str: 'text'}
 
 
@@ -59,10 +62,10 @@ def read_section(cls: type[Section], value: Any, path: str, report: Report) -> S
     if not isinstance(value, Mapping):
         report.error(path, f'{show(value)} is not a section of keys.')
         value = {}
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(cls)}
     strict = report.strict or getattr(cls, 'STRICT', False)
     misspelt = _report_unknown(cls, fields, value, path, report) if strict else set()
-    hints: dict[str, Any] = _hints(cls)  # type: ignore[arg-type]
+    hints: dict[str, Any] = _hints(cls)
     result: dict[str, Any] = {}
     for name, field in fields.items():
         if name in value:

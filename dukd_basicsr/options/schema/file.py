@@ -3,8 +3,6 @@
 A key without default is required. The defaults are those of BasicSR 1.4.2 and of the models of this plugin.
 """
 
-# ruff: noqa: RUF009  `key` makes a dataclasses.field
-
 from __future__ import annotations
 
 from dataclasses import dataclass

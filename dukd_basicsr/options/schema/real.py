@@ -1,7 +1,5 @@
 """The keys that a DUKDRealModel reads beside those of schema.py: BasicSR's names for Real-ESRGAN's degradation."""
 
-# ruff: noqa: RUF009  `key` makes a dataclasses.field
-
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The keys of `datasets.train` of type UpcycledImageDataset, as schema.py has those of the other sections."""
 
-# ruff: noqa: RUF009  `key` makes a dataclasses.field
-
 from __future__ import annotations
 
 from dataclasses import dataclass
