@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
+import shutil
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
 from dukd_basicsr import options
 from dukd_basicsr.networks.cost import count_macs, count_parameters
 from dukd_basicsr.networks.weights import build_network
+from options.generate.family import write_family
+from options.generate.other_files import REAL
 from tests.toys import REPOSITORY
 
 FOLDER = REPOSITORY / 'options'
@@ -36,25 +39,17 @@ PUBLISHED = {
 ROUNDED_OTHERWISE = {('rcan', 2, 'network_t'): (15.44, 35.3), ('edsr', 2, 'network_t'): (40.73, 93.8)}
 
 
-def generator():
-    spec = importlib.util.spec_from_file_location('generate', FOLDER / 'generate.py')
-    module = importlib.util.module_from_spec(spec)
-    sys.modules['generate'] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
 def load(name):
     return options.load(FOLDER / name)
 
 
 def test_files_are_what_the_generator_writes():
-    for name, text in generator().family().items():
-        assert (FOLDER / name).read_bytes() == text.encode('ascii'), f'{name} differs: run python options/generate.py'
+    for name, text in write_family().items():
+        assert (FOLDER / name).read_bytes() == text.encode('ascii'), f'{name} differs: run python -m options.generate'
 
 
 def test_the_family_is_complete():
-    names = set(generator().family())
+    names = set(write_family())
     own = {f'train_{method}{arch}_x{scale}.yml' for method, arch, scale in
            itertools.product(('', 'kd_', 'dukd_'), NETWORKS, SCALES)}  # fmt: skip
     tests = {f'test_{arch}_x{scale}.yml' for arch, scale in itertools.product(NETWORKS, SCALES)}
@@ -68,16 +63,17 @@ def test_the_family_is_complete():
 
 
 def test_check_names_what_differs_and_writes_nothing(tmp_path):
-    copied = tmp_path / 'generate.py'
-    for file in ('generate.py', 'train_dukd_real_rrdb_to_compact_x4.yml'):
-        (tmp_path / file).write_bytes((FOLDER / file).read_bytes())
-    command = [sys.executable, str(copied)]
-    assert subprocess.run(command, check=True, capture_output=True).stdout.count(b' written') == 76
-    assert subprocess.run([*command, '--check'], check=True, capture_output=True).stdout == b''
-    changed = tmp_path / 'train_kd_rcan_x3.yml'
+    copied = tmp_path / 'options'
+    shutil.copytree(FOLDER / 'generate', copied / 'generate', ignore=shutil.ignore_patterns('__pycache__'))
+    shutil.copy(FOLDER / REAL, copied)
+    command = [sys.executable, '-m', 'options.generate']
+    run = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
+    assert run(command).stdout.count(b' written') == 76
+    assert run([*command, '--check']).stdout == b''
+    changed = copied / 'train_kd_rcan_x3.yml'
     text = changed.read_bytes().replace(b'loss_weight: 1.0', b'loss_weight: 2.0')
     changed.write_bytes(text)
-    done = subprocess.run([*command, '--check'], capture_output=True, check=False)
+    done = run([*command, '--check'], check=False)
     assert (done.returncode, done.stdout.split()) == (1, [b'train_kd_rcan_x3.yml', b'differs'])
     assert changed.read_bytes() == text
 
