@@ -1,7 +1,8 @@
 """Every method of a protocol, by length, seconds, student and seed, in tables, figures and a page.
 
     python -m benchmarks.study docs/study/protocol.yml --data ../shared/data --work DIR [--jobs 2] [--docs docs/study]
-        [--only COMPARISON ...] [--methods METHOD ...] [--peer DIR] [--vgg FILE] [--run | --cost | --report]
+        [--only COMPARISON ...] [--methods METHOD ...] [--seeds SEED ...] [--peer DIR] [--vgg FILE]
+        [--run | --cost | --report]
 
 One protocol file says which data, networks, schedule, seeds, methods and comparisons. A finished cell is a small file
 in `cells/` beside the protocol (--records), to be committed: it is never run again, on this machine or another. What is
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument('--vgg', type=Path, help="torchvision's vgg19-dcbb9e9d.pth, for CSD")
     parser.add_argument('--only', nargs='+', default=[], metavar='COMPARISON', help='run these alone, seed by seed')
     parser.add_argument('--methods', nargs='+', default=[], metavar='METHOD', help='run cells of these alone')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[], metavar='SEED', help='run cells of these alone')
     parser.add_argument('--jobs', type=int, default=1, help='cells side by side')
     step = parser.add_mutually_exclusive_group()
     step.add_argument('--run', action='store_true', help='run cells, and stop')
@@ -120,6 +122,8 @@ def plan(chosen: Protocol, args: argparse.Namespace, given: Mapping[str, Path | 
     ]
     rate_of = rates.chosen(chosen, known)
     rest = [cell for name in compared for cell in cells.cells_of(chosen, name, rate_of) if cell.method.name in wanted]
+    if args.seeds:
+        rest = [cell for cell in rest if cell.seed in args.seeds]
     if args.only:
         rest.sort(key=lambda cell: chosen.seeds.index(cell.seed))
     found = {cell.name: cell for cell in [*searches, *rest]}

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.study.tables import gain_table, rates_table
+from benchmarks.study.results import AGAINST
+from benchmarks.study.tables import gain_table, rates_table, table
 
 KINDS = {
     'iterations': 'At equal iterations',
@@ -34,11 +35,12 @@ def write(results: Mapping[str, Any], docs: Path) -> None:
 
 
 def blocks(results: Mapping[str, Any], docs: Path) -> dict[str, str]:
-    """Name to Markdown: 'gains', 'rates', 'missing' and 'study'."""
+    """Name to Markdown: 'gains', 'rates', 'missing', 'seconds' and 'study'."""
     return {
         'gains': _gains(results, docs),
         'rates': rates_table(results),
         'missing': _missing(results),
+        'seconds': seconds_table(results),
         'study': gain_table(results, _finished(results, ('iterations', 'seconds')), named=True, against=('kd',)),
     }
 
@@ -60,6 +62,27 @@ def _gains(results: Mapping[str, Any], docs: Path) -> str:
         if figure and (docs / figure).is_file():
             parts.append(f'![{title}]({figure})')
     return '\n\n'.join(parts)
+
+
+def seconds_table(results: Mapping[str, Any]) -> str:
+    """What an iteration of each method costs, and the cache in iterations of it."""
+    base, cache = results['per_iteration'].get(AGAINST[0]), results['cache_seconds']
+    header = [
+        '',
+        's an iteration',
+        f'times {results["methods"].get(AGAINST[0], AGAINST[0])}',
+        'iterations of the cache',
+    ]
+    rows = [
+        [
+            results['methods'][method],
+            f'{seconds:.3f}',
+            '' if base is None else f'{seconds / base:.2f}',
+            '' if cache is None else f'{cache / seconds:,.0f}',
+        ]
+        for method, seconds in results['per_iteration'].items()
+    ]
+    return table(header, rows)
 
 
 def _finished(results: Mapping[str, Any], kinds: Sequence[str]) -> list[Mapping[str, Any]]:

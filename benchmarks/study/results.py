@@ -32,8 +32,9 @@ def collect(
 
     Returns:
         dict: JSON-able. 'references' [bicubic or teacher][set][metric], means; 'rates' [method][rate], PSNR on the
-            held-out photographs, and 'chosen' [method]; 'comparisons' by name: title, kind, student, 'rows' by method
-            (see `_row`) and 'missing', what has not run yet; 'versions' that records were made with.
+            held-out photographs, and 'chosen' [method]; 'per_iteration' [method], seconds; 'comparisons' by name:
+            title, kind, student, 'rows' by method (see `_row`) and 'missing', what has not run yet; 'versions' that
+            records were made with.
 
     Raises:
         RunError: No cell has finished.
@@ -60,6 +61,7 @@ def collect(
         'comparisons': {
             name: _comparison(protocol, each, chosen, found, cost) for name, each in protocol.comparisons.items()
         },
+        'per_iteration': {name: cost['seconds'][name] for name in protocol.methods if name in cost['seconds']},
         'cache_seconds': cost.get('cache_seconds'),
         'environment': cost.get('environment'),
         'versions': _versions(found),

@@ -115,6 +115,8 @@ def test_a_study_goes_on_from_its_records_on_another_machine(images, in_process,
     first, second = tmp_path / 'first', tmp_path / 'second'
     for work in (first, second):
         work.mkdir()
+    study(monkeypatch, file, '--data', images, '--work', first, '--only', 'short', '--seeds', 1, '--run')
+    assert len(in_process) == 4  # the searches, whose best are the cells of this seed
     study(monkeypatch, file, '--data', images, '--work', first, '--only', 'short', '--run')
     rate = {method: searched_rate(file, method) for method in ('alone', 'dukd')}
     searches = [f'{method}_6_lr{rate}_s1' for method in ('alone', 'dukd') for rate in ('0.001', '0.002')]
