@@ -52,3 +52,11 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     allowed = sorted(allowed)
     close = difflib.get_close_matches(str(name), allowed, n=1, cutoff=0.6)
     return f' Did you mean "{close[0]}"?' if close else f' Allowed: {", ".join(allowed)}.'
+
+
+def format_bytes(number: int) -> str:
+    """Bytes in the unit that fits them: '7 B', '1.5 MiB', '12.0 GiB'."""
+    value, units = float(number), ['B', 'KiB', 'MiB', 'GiB', 'TiB']
+    while value >= 1024 and len(units) > 1:
+        value, units = value / 1024, units[1:]
+    return f'{number} B' if units[0] == 'B' else f'{value:.1f} {units[0]}'

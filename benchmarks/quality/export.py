@@ -35,6 +35,7 @@ import torch
 from basicsr.utils import tensor2img
 from torch import nn
 
+from benchmarks.quality.scores import find_sets, score
 from datasets_prep.images import mod_crop, shrink
 from datasets_prep.prepare import prepare_benchmark
 from dukd_basicsr.data.images import find_images, read_image
@@ -44,7 +45,6 @@ from dukd_basicsr.networks.cost import count_macs, count_parameters, lr_size
 from dukd_basicsr.networks.onnx.check import compare, random_images
 from dukd_basicsr.networks.onnx.graph import OPSET, to_onnx
 from dukd_basicsr.networks.onnx.precision import CALIBRATION_SIDE, to_fp16, to_int8
-from dukd_basicsr.networks.onnx.scores import find_sets, score
 from dukd_basicsr.networks.onnx.session import ExportedNetwork, Metadata, open_session
 
 SETS = ('Set5', 'Set14')

@@ -35,9 +35,16 @@ def run(args: argparse.Namespace) -> int:
     if args.tile is not None and args.tile < 1:
         raise UserError(f'--tile {args.tile}: tiles have a side of at least 1 LR pixel; 256 is common.')
     from dukd_basicsr import plugin  # noqa: F401  first: makes basicsr importable
-    from dukd_basicsr.evaluation.benchmark import run as benchmark
+    from dukd_basicsr.evaluation.benchmark.tabulate import tabulate_networks
 
-    benchmark.run(args.opt, args.out, args.pictures, weights=args.weights, self_ensemble=args.self_ensemble,
-                  pyiqa=args.pyiqa, compare=tuple(args.compare) if args.compare else None,
-                  tile=args.tile)  # fmt: skip
+    tabulate_networks(
+        args.opt,
+        args.out,
+        args.pictures,
+        weights=args.weights,
+        self_ensemble=args.self_ensemble,
+        pyiqa=args.pyiqa,
+        compare=tuple(args.compare) if args.compare else None,
+        tile=args.tile,
+    )
     return 0

@@ -17,14 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--precision', choices=['fp32', 'fp16', 'int8'], default='fp32',
                      help='of weights and arithmetic, default fp32; input and output are always float32')  # fmt: skip
     parser.add_argument('--calibrate', type=Path, metavar='FOLDER', help='LR images that int8 takes its ranges from')
-    parser.add_argument('--test', type=Path, nargs='+', default=[], metavar='FOLDER',
-                     help='sets made by basicsr prepare --preset benchmark: PSNR before and after')  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
     """Export one network."""
     from dukd_basicsr import plugin  # noqa: F401  first: makes basicsr importable
-    from dukd_basicsr.networks.export import Request, run
+    from dukd_basicsr.networks.export import export_network
 
-    run(Request(args.weights, args.out, args.opt, args.precision, args.calibrate, args.test))
+    export_network(args.weights, args.out, args.opt, args.precision, args.calibrate)
     return 0

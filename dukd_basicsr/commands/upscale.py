@@ -19,15 +19,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                      help='compute in tiles of NxN pixels of the image; default: as memory allows')  # fmt: skip
     parser.add_argument('--format', choices=['png', 'jpg', 'webp'], default='png', help='of the results, default png')
     parser.add_argument('--compare', action='store_true', help='draw each beside bicubic, in DIR/compare')
-    parser.add_argument('--force', action='store_true', help='write over results that are there')
+    there = parser.add_mutually_exclusive_group()
+    there.add_argument('--force', action='store_true', help='write over results that are there')
+    there.add_argument('--skip-existing', action='store_true', help='leave images alone whose results are there')
     parser.add_argument('--device', choices=['cpu', 'cuda'], help='default: cuda where there is one')
 
 
 def run(args: argparse.Namespace) -> int:
     """Enlarge all images."""
     from dukd_basicsr import plugin  # noqa: F401  first: makes basicsr importable
-    from dukd_basicsr.upscale.run import Request, run
+    from dukd_basicsr.upscale.upscale import upscale_images
 
-    run(Request(args.images, args.out, args.weights, args.opt, args.tile, args.format, args.compare, args.force,
-                args.device))  # fmt: skip
+    upscale_images(
+        args.images,
+        args.out,
+        args.weights,
+        args.opt,
+        tile=args.tile,
+        kind=args.format,
+        compare=args.compare,
+        force=args.force,
+        skip_existing=args.skip_existing,
+        device=args.device,
+    )
     return 0

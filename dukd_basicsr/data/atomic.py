@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from dukd_basicsr.errors import RunError
+from dukd_basicsr.errors import RunError, UserError
 
 
 def write_file(path: Path, data: bytes | memoryview) -> None:
@@ -43,6 +43,23 @@ def write_result(path: Path, data: bytes | memoryview) -> None:
         write_file(path, data)
     except OSError as error:
         raise RunError(f'{path} cannot be written ({error.strerror or error}).') from None
+
+
+def refuse_unwritable(folder: Path, option: str = '-o DIR') -> None:
+    """Refuse a folder of results before the work is done.
+
+    Args:
+        folder (Path): May be missing; it is not made.
+        option (str): What to type to give another.
+
+    Raises:
+        UserError: It, or what it would lie in, is a file or cannot be written to.
+    """
+    place = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+    if not os.path.isdir(place):
+        raise UserError(f'{place} is a file, but results go to a folder of that name; give another: {option}.')
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UserError(f'{place} cannot be written to; give another folder: {option}.')
 
 
 def _flush_folder(folder: Path) -> None:

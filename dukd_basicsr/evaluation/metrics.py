@@ -1,14 +1,15 @@
-"""LPIPS, NIQE and the other metrics of pyiqa, for who has it installed, as metrics of BasicSR."""
+"""Metrics of 8-bit images: BasicSR's, and those of pyiqa (LPIPS, NIQE, ...) for whoever has it installed."""
 
 from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from basicsr.metrics import calculate_metric
 from basicsr.utils import img2tensor
 from basicsr.utils.registry import METRIC_REGISTRY
 
@@ -18,7 +19,29 @@ from dukd_basicsr.networks.build import describe
 TYPE = 'calculate_pyiqa'
 
 
-def perceptual_metrics(names: Sequence[str], device: torch.device) -> dict[str, dict[str, Any]]:
+def score(sr: np.ndarray, gt: np.ndarray | None, metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """All metrics of one image.
+
+    Args:
+        sr (np.ndarray): (H, W, 3) BGR or (H, W), uint8, what is measured.
+        gt (np.ndarray | None): The ground truth, of the same shape; None for metrics that need none.
+        metrics (Mapping): Name to the options of BasicSR's `calculate_metric`.
+
+    Raises:
+        UserError: Nothing is left of the image between the borders that a metric leaves out.
+    """
+    images = {'img': sr} if gt is None else {'img': sr, 'img2': gt}
+    for name, opt in metrics.items():
+        border, (height, width) = opt.get('crop_border', 0), sr.shape[:2]
+        if 2 * border >= min(height, width):
+            raise UserError(
+                f'val.metrics.{name}: crop_border {border} leaves nothing of an image of {width}x{height}; write a '
+                'smaller one.'
+            )
+    return {name: float(calculate_metric(images, dict(opt))) for name, opt in metrics.items()}
+
+
+def load_perceptual_metrics(names: Sequence[str], device: torch.device) -> dict[str, dict[str, Any]]:
     """Entries for `val.metrics`, each metric loaded, so that what is missing is said before the first image.
 
     Args:
@@ -33,7 +56,7 @@ def perceptual_metrics(names: Sequence[str], device: torch.device) -> dict[str, 
     """
     metrics = {name: {'type': TYPE, 'name': name, 'device': device.type} for name in names}
     for name in metrics:
-        _metric(name, device.type)
+        _load(name, device.type)
     return metrics
 
 
@@ -50,19 +73,21 @@ def calculate_pyiqa(img: np.ndarray, img2: np.ndarray, name: str, device: str) -
     Raises:
         RunError: The metric cannot be computed of this image, e.g. since it is too small.
     """
-    metric = _metric(name, device)
+    metric = _load(name, device)
     shown = [img, img2] if metric.metric_mode == 'FR' else [img]
     try:
         tensors = [img2tensor(each.astype(np.float32) / 255)[None].to(device) for each in shown]
         with torch.no_grad():
             return float(metric(*tensors))
     except Exception as error:  # a metric of anyone's, which raises what it likes
-        raise RunError(f'--pyiqa {name}: it cannot be computed of an image of {img.shape[1]}x{img.shape[0]} '
-                       f'({describe(error)}); leave it out.') from error  # fmt: skip
+        size = f'{img.shape[1]}x{img.shape[0]}'
+        raise RunError(
+            f'--pyiqa {name}: it cannot be computed of an image of {size} ({describe(error)}); leave it out.'
+        ) from error
 
 
 @functools.lru_cache
-def _metric(name: str, device: str) -> Any:
+def _load(name: str, device: str) -> Any:
     try:
         pyiqa = importlib.import_module('pyiqa')
     except ImportError:

@@ -21,7 +21,7 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 @dataclass(frozen=True)
 class Panel:
-    """One column of a comparison."""
+    """One column of a comparison picture."""
 
     name: str
     image: np.ndarray
@@ -55,7 +55,7 @@ def most_different_crop(images: Sequence[np.ndarray], size: int) -> tuple[int, i
     return int(top), int(left)
 
 
-def comparison(panels: Sequence[Panel], corner: tuple[int, int], size: int = CROP) -> np.ndarray:
+def draw_side_by_side(panels: Sequence[Panel], corner: tuple[int, int], size: int = CROP) -> np.ndarray:
     """Draw panels side by side: name and PSNR, the whole image with the crop's frame, the crop magnified.
 
     Args:
@@ -66,29 +66,48 @@ def comparison(panels: Sequence[Panel], corner: tuple[int, int], size: int = CRO
     Returns:
         np.ndarray: (H, W, 3) uint8, BGR, on white.
     """
-    columns = [_column(panel, corner, size) for panel in panels]
-    height, width = columns[0].shape[:2]
-    canvas = _white(height + 2 * MARGIN, len(columns) * (width + MARGIN) + MARGIN)
-    for index, column in enumerate(columns):
-        left = MARGIN + index * (width + MARGIN)
-        canvas[MARGIN : MARGIN + height, left : left + width] = column
-    return canvas
+    picture = put_side_by_side([_draw_column(panel, corner, size) for panel in panels])
+    return np.pad(picture, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=255)
 
 
-def _column(panel: Panel, corner: tuple[int, int], size: int) -> np.ndarray:
-    """Label, whole image and crop, one under the other, all of one width."""
-    image = panel.image if panel.image.ndim == 3 else np.dstack([panel.image] * 3)
+def put_side_by_side(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Images of one height in a row, MARGIN pixels of white between them: (H, W, 3) each, uint8, to one of them."""
+    gap = _make_white(columns[0].shape[0], MARGIN)
+    return np.hstack([part for column in columns for part in (gap, column)][1:])
+
+
+def magnify(image: np.ndarray, corner: tuple[int, int], size: int, times: int) -> np.ndarray:
+    """A square crop with every pixel repeated, so that no interpolation smooths what is to be judged.
+
+    Args:
+        image (np.ndarray): (H, W, 3) or (H, W), uint8.
+        corner (tuple[int, int]): Top and left of the crop.
+        size (int): Its side.
+        times (int): How often a pixel is repeated, in both directions.
+
+    Returns:
+        np.ndarray: (times * size, times * size, 3) uint8.
+    """
     top, left = corner
-    crop = image[top : top + size, left : left + size]
-    width = size * MAGNIFICATION
-    # Nearest: the pixels as they are, so that no interpolation smooths what is to be judged.
-    magnified = cv2.resize(crop, (width, width), interpolation=cv2.INTER_NEAREST)
+    crop = _make_bgr(image)[top : top + size, left : left + size]
+    return crop.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def encode_png(picture: np.ndarray) -> bytes:
+    """The content of a PNG file, of (H, W, 3) BGR or (H, W) uint8."""
+    return cv2.imencode('.png', picture)[1].tobytes()
+
+
+def _draw_column(panel: Panel, corner: tuple[int, int], size: int) -> np.ndarray:
+    """Label, whole image and crop, one under the other, all of one width."""
+    image, width = _make_bgr(panel.image), size * MAGNIFICATION
+    magnified = magnify(image, corner, size, MAGNIFICATION)
     cv2.rectangle(magnified, (0, 0), (width - 1, width - 1), FRAME, 2)
-    gap = _white(MARGIN // 2, width)
-    return np.vstack([_label(panel, width), gap, _whole(image, corner, size, width), gap, magnified])
+    gap = _make_white(MARGIN // 2, width)
+    return np.vstack([_draw_label(panel, width), gap, _draw_whole(image, corner, size, width), gap, magnified])
 
 
-def _whole(image: np.ndarray, corner: tuple[int, int], size: int, width: int) -> np.ndarray:
+def _draw_whole(image: np.ndarray, corner: tuple[int, int], size: int, width: int) -> np.ndarray:
     """The image fitted into the column, centred where its height limits it, with the crop's frame."""
     height = image.shape[0]
     factor = min(width / image.shape[1], 1.5 * width / height)
@@ -97,15 +116,15 @@ def _whole(image: np.ndarray, corner: tuple[int, int], size: int, width: int) ->
     top, left = (round(value * factor) for value in corner)
     side = round(size * factor)
     cv2.rectangle(small, (left, top), (min(left + side, shown[0]) - 1, min(top + side, shown[1]) - 1), FRAME, 2)
-    cell = _white(shown[1], width)
+    cell = _make_white(shown[1], width)
     offset = (width - shown[0]) // 2
     cell[:, offset : offset + shown[0]] = small
     return cell
 
 
-def _label(panel: Panel, width: int) -> np.ndarray:
+def _draw_label(panel: Panel, width: int) -> np.ndarray:
     """The name, and the PSNR under it."""
-    label = _white(LABEL_HEIGHT, width)
+    label = _make_white(LABEL_HEIGHT, width)
     _write(label, panel.name, 20)
     if panel.psnr is not None:
         _write(label, f'{panel.psnr:.2f} dB', 44)
@@ -127,5 +146,10 @@ def _write(label: np.ndarray, text: str, baseline: int) -> None:
     cv2.putText(label, shown, (left, baseline), FONT, scale, (0, 0, 0), 1, cv2.LINE_AA)
 
 
-def _white(height: int, width: int) -> np.ndarray:
+def _make_bgr(image: np.ndarray) -> np.ndarray:
+    """Grey as three channels, others as they are."""
+    return image if image.ndim == 3 else np.dstack([image] * 3)
+
+
+def _make_white(height: int, width: int) -> np.ndarray:
     return np.full((height, width, 3), 255, np.uint8)

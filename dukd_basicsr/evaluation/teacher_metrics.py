@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from functools import partial
 from typing import Any
 
 import torch
 from basicsr.data import build_dataset
-from basicsr.metrics import calculate_metric
 from basicsr.utils import get_root_logger, tensor2img
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
+from dukd_basicsr.evaluation.metrics import score
 from dukd_basicsr.evaluation.tensorboard import TeacherImages, is_wanted
 
 
@@ -38,7 +36,7 @@ def log_teacher_metrics(teachers: Sequence[nn.Module], opt: Mapping[str, Any], d
             continue
         name = dataset_opt['name']
         keep = partial(images.keep, name) if is_wanted(opt) else None
-        table = _set_metrics(teachers, build_dataset(dataset_opt), opt, device, keep)
+        table = _measure_set(teachers, build_dataset(dataset_opt), opt, device, keep)
         for number, values in enumerate(table, 1):
             which = f'Teacher {number}' if len(teachers) > 1 else 'Teacher'
             lines = [f'{which} on {name} (iteration 0)']
@@ -47,29 +45,25 @@ def log_teacher_metrics(teachers: Sequence[nn.Module], opt: Mapping[str, Any], d
     return images
 
 
-def _set_metrics(
+def _measure_set(
     teachers: Sequence[nn.Module],
-    dataset: Dataset,
+    dataset: Any,
     opt: Mapping[str, Any],
     device: torch.device,
     keep: Callable[[str, Sequence[Tensor]], object] | None,
 ) -> list[list[float]]:
     """Means over the images of all processes, a list for each teacher."""
-    count, metrics = len(dataset), opt['val']['metrics']  # type: ignore[arg-type]
+    count, metrics = len(dataset), opt['val']['metrics']
     sums = torch.zeros(len(teachers), len(metrics), dtype=torch.float64, device=device)
     for index in range(opt.get('rank', 0), count, opt.get('world_size', 1)):
         pair: dict[str, Any] = dataset[index]
         lq = pair['lq'].unsqueeze(0).to(device)
         outputs = [teacher(lq).cpu() for teacher in teachers]
-        sums += torch.tensor([_image_metrics(output, pair['gt'], metrics) for output in outputs], device=device)
+        gt = tensor2img([pair['gt']])
+        scores = [score(tensor2img([output]), gt, metrics) for output in outputs]
+        sums += torch.tensor([list(each.values()) for each in scores], device=device)
         if keep:
             keep(pair['lq_path'], outputs)
     if opt.get('dist'):
         torch.distributed.all_reduce(sums)
     return (sums / count).tolist()
-
-
-def _image_metrics(output: Tensor, gt: Tensor, metrics: Mapping[str, Any]) -> list[float]:
-    """The metrics of a teacher's 8-bit output, (1, C, H, W), for one validation image, (C, H, W)."""
-    images = {'img': tensor2img([output]), 'img2': tensor2img([gt.unsqueeze(0)])}
-    return [float(calculate_metric(images, deepcopy(metric))) for metric in metrics.values()]

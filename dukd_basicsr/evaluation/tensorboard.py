@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import torch
-from basicsr.metrics import calculate_metric
 from basicsr.utils import tensor2img
 from torch import Tensor, nn
 
-from dukd_basicsr.evaluation.pictures import MARGIN, most_different_crop
+from dukd_basicsr.evaluation.metrics import score
+from dukd_basicsr.evaluation.pictures import magnify, most_different_crop, put_side_by_side
 
 if TYPE_CHECKING:
     from basicsr.models.sr_model import SRModel
@@ -101,23 +101,23 @@ class Board:
         self.psnr = next((metric for metric in metrics if metric['type'] == 'calculate_psnr'), None)
         self.pictures: dict[str, np.ndarray] = {}
 
-    def watched(self, images: Iterable[Image]) -> Iterator[Image]:
+    def watch(self, images: Iterable[Image]) -> Iterator[Image]:
         """The images, each with the teacher's where something will be made of it."""
         for number, image in enumerate(images):
             shown = number < self.number_shown and image.gt is not None
             asked = self.wanted and self.teachers and (shown or self.psnr)
-            yield replace(image, shown=shown, teacher=self._teacher_image(image) if asked else None)
+            yield replace(image, shown=shown, teacher=self._find_teacher_image(image) if asked else None)
 
     def finish(self, image: Image, sr: np.ndarray, gt: np.ndarray | None) -> dict[str, float]:
-        """Take one of `watched` in 8 bits, (H, W, 3) or (H, W), BGR; returns its gap, if there is one."""
+        """Take one of `watch` in 8 bits, (H, W, 3) or (H, W), BGR; returns its gap, if there is one."""
         teacher = image.teacher
         if image.shown and gt is not None and gt.shape == sr.shape:
             panels = {'GT': gt, 'student': sr} | ({} if teacher is None else {'teacher': teacher})
             tag = f'pictures_{"_".join(panels)}/{self.set_name}/{Path(image.path).stem}'
-            self.pictures[tag] = side_by_side(list(panels.values()), tensor2img([image.lq]))
+            self.pictures[tag] = draw_crops(list(panels.values()), tensor2img([image.lq]))
         if teacher is None or self.psnr is None:
             return {}
-        return {GAP: calculate_metric({'img': sr, 'img2': teacher}, self.psnr)}
+        return score(sr, teacher, {GAP: self.psnr})
 
     def write(self, tb_logger: Any, scores: Sequence[Mapping[str, float]], iteration: int | str) -> None:
         """Write what there is.
@@ -135,7 +135,7 @@ class Board:
         for tag, picture in self.pictures.items():
             tb_logger.add_image(tag, picture[..., ::-1], iteration, dataformats='HWC')
 
-    def _teacher_image(self, image: Image) -> np.ndarray:
+    def _find_teacher_image(self, image: Image) -> np.ndarray:
         images = getattr(self.model, 'teacher_images', None)
         if images is None:
             images = self.model.teacher_images = TeacherImages()
@@ -148,7 +148,7 @@ class Board:
             return images.keep(self.set_name, image.path, [teacher(lq) for teacher in self.teachers])
 
 
-def side_by_side(images: Sequence[np.ndarray], lq: np.ndarray) -> np.ndarray:
+def draw_crops(images: Sequence[np.ndarray], lq: np.ndarray) -> np.ndarray:
     """The crop in which bicubic enlargement fails most, of each image, enlarged: the same place whatever is trained.
 
     Args:
@@ -161,10 +161,5 @@ def side_by_side(images: Sequence[np.ndarray], lq: np.ndarray) -> np.ndarray:
     gt = images[0]
     enlarged = cv2.resize(lq, gt.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     side = min(CROP, *gt.shape[:2])
-    top, left = most_different_crop([gt, enlarged], side)
-    panels = []
-    for image in images:
-        crop = image[top : top + side, left : left + side]
-        crop = crop if crop.ndim == 3 else np.dstack([crop] * 3)
-        panels += [crop.repeat(2, axis=0).repeat(2, axis=1), np.full((2 * side, MARGIN, 3), 255, np.uint8)]
-    return np.hstack(panels[:-1])
+    corner = most_different_crop([gt, enlarged], side)
+    return put_side_by_side([magnify(image, corner, side, 2) for image in images])

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from basicsr.metrics import calculate_metric
 from basicsr.utils import imwrite, tensor2img
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -21,12 +20,18 @@ from tqdm import tqdm
 
 from dukd_basicsr.data.prefetch import map_in_order, read_ahead, worker_threads
 from dukd_basicsr.errors import UserError
+from dukd_basicsr.evaluation.metrics import score
 from dukd_basicsr.evaluation.tensorboard import Board, Image
 
 if TYPE_CHECKING:
     from basicsr.models.sr_model import SRModel
 
 T = TypeVar('T')
+Sample = dict[str, Any]
+"""As a loader of single images yields it: tensors of (1, C, H, W), and lists of one."""
+
+BATCH_PIXELS = 256 * 256
+"""LR pixels that images of one size fill together on CUDA: a batch needs no more memory than one such image."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +41,13 @@ class Share:
     rank: int = 0
     world_size: int = 1
 
-    def of(self, dataloader: DataLoader) -> DataLoader:
+    def take(self, dataloader: Any) -> DataLoader:
         """A loader of this share only; no process decodes another's images."""
         if self.world_size == 1:
             return dataloader
         return DataLoader(
             dataloader.dataset,
-            batch_sampler=list(dataloader.batch_sampler)[self.rank :: self.world_size],  # type: ignore[arg-type]
+            batch_sampler=list(dataloader.batch_sampler)[self.rank :: self.world_size],
             num_workers=dataloader.num_workers,
             collate_fn=dataloader.collate_fn,
             pin_memory=dataloader.pin_memory,
@@ -58,8 +63,8 @@ class Share:
 
 
 def validate(
-    model: SRModel, dataloader: DataLoader, current_iter: int | str, tb_logger: Any, save_img: bool, share: Share
-) -> None:  # fmt: skip
+    model: SRModel, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool, share: Share
+) -> None:
     """Measure a model on a validation set: `metric_results` and `best_metric_results` on every rank, the log on rank 0.
 
     The sums are made in the order of the images, whoever made these, so that the metrics are those of one process.
@@ -75,19 +80,18 @@ def validate(
     Raises:
         UserError: The set has no images.
     """
-    set_name, val_opt = dataloader.dataset.opt['name'], model.opt['val']  # type: ignore[attr-defined]
+    set_name, val_opt = dataloader.dataset.opt['name'], model.opt['val']
     metrics = val_opt.get('metrics')
     if metrics is not None:
         model._initialize_best_metric_results(set_name)
-    path_of = partial(_image_path, model.opt, set_name, current_iter) if save_img else None
+    path_of = partial(_make_path, model.opt, set_name, current_iter) if save_img else None
     board = Board(model, set_name, share.rank)
     finish = partial(_finish, metrics=metrics or {}, path_of=path_of, board=board)
     scores: list[dict[str, float]] = []
-    loader = share.of(dataloader)
-    with _bare_networks(model, share), tqdm(
-        total=len(loader), unit='image', disable=not val_opt.get('pbar', False) or share.rank != 0
-    ) as bar:  # fmt: skip
-        for name, values in map_in_order(finish, board.watched(super_resolved(model, loader)), worker_threads()):
+    loader = share.take(dataloader)
+    hidden = not val_opt.get('pbar', False) or share.rank != 0
+    with _unwrap_networks(model, share), tqdm(total=len(loader), unit='image', disable=hidden) as bar:
+        for name, values in map_in_order(finish, board.watch(super_resolve_all(model, loader)), worker_threads()):
             scores.append(values)
             bar.update()
             bar.set_description(f'Test {name}')
@@ -96,8 +100,10 @@ def validate(
     torch.cuda.empty_cache()
     scores = share.gather(scores)
     if not scores:
-        raise UserError(f'The validation set {set_name} has no images; put images where its dataroot_lq and '
-                        'dataroot_gt point to, or remove the set from the options file.')  # fmt: skip
+        raise UserError(
+            f'The validation set {set_name} has no images; put images where its dataroot_lq and dataroot_gt point to, '
+            'or remove the set from the options file.'
+        )
     board.write(tb_logger, scores, current_iter)
     if metrics is None:
         return
@@ -109,11 +115,11 @@ def validate(
         model._log_validation_metric_values(current_iter, set_name, tb_logger)
 
 
-def super_resolved(model: SRModel, samples: Iterable[Sample]) -> Iterator[Image]:
+def super_resolve_all(model: SRModel, samples: Iterable[Sample]) -> Iterator[Image]:
     """Ask the model for every sample, in order; nothing of a sample stays on the model or its device."""
-    for group in grouped(read_ahead(samples), batch_pixels(model)):
+    for group in group_samples(read_ahead(samples), find_batch_pixels(model)):
         vars(model).pop('gt', None)  # a set without ground truth would be compared with the last training batch
-        model.feed_data(merged(group))
+        model.feed_data(merge_samples(group))
         model.test()
         visuals = model.get_current_visuals()
         for name in ('lq', 'output', 'gt'):
@@ -128,16 +134,13 @@ def _finish(
 ) -> tuple[str, dict[str, float]]:
     """What happens to an image outside the model: 8 bits, file, metrics, exactly as in stock; then the board's part."""
     sr, name = tensor2img([image.result]), Path(image.path).stem
-    data = {'img': sr}
-    if image.gt is not None:
-        data['img2'] = tensor2img([image.gt])
+    gt = None if image.gt is None else tensor2img([image.gt])
     if path_of is not None:
         imwrite(sr, str(path_of(name)))
-    scores = {metric: calculate_metric(data, opt) for metric, opt in metrics.items()}
-    return name, scores | board.finish(image, sr, data.get('img2'))
+    return name, score(sr, gt, metrics) | board.finish(image, sr, gt)
 
 
-def _image_path(opt: Mapping[str, Any], set_name: str, current_iter: int | str, name: str) -> Path:
+def _make_path(opt: Mapping[str, Any], set_name: str, current_iter: int | str, name: str) -> Path:
     folder = Path(opt['path']['visualization'])
     if opt['is_train']:
         return folder / name / f'{name}_{current_iter}.png'
@@ -145,7 +148,7 @@ def _image_path(opt: Mapping[str, Any], set_name: str, current_iter: int | str, 
 
 
 @contextmanager
-def _bare_networks(model: SRModel, share: Share) -> Iterator[None]:
+def _unwrap_networks(model: SRModel, share: Share) -> Iterator[None]:
     """The model with its networks out of DDP, which broadcasts their buffers in every forward, in eval mode too.
 
     Ranks with different numbers of images would wait for each other for ever. What DDP would have broadcast is
@@ -166,17 +169,7 @@ def _bare_networks(model: SRModel, share: Share) -> Iterator[None]:
             setattr(model, name, net)
 
 
-if TYPE_CHECKING:
-    from basicsr.models.sr_model import SRModel
-
-Sample = dict[str, Any]
-"""As a loader of single images yields it: tensors of (1, C, H, W), and lists of one."""
-
-BATCH_PIXELS = 256 * 256
-"""LR pixels that images of one size fill together on CUDA: a batch needs no more memory than one such image."""
-
-
-def batch_pixels(model: SRModel) -> int:
+def find_batch_pixels(model: SRModel) -> int:
     """LR pixels that a batch may have; 0 for one image at a time.
 
     On the CPU oneDNN rounds the last bit of a float by the batch size, and photographs gain or lose time by network;
@@ -191,12 +184,12 @@ def batch_pixels(model: SRModel) -> int:
     return BATCH_PIXELS if known else 0
 
 
-def grouped(samples: Iterable[Sample], pixels: int) -> Iterator[list[Sample]]:
+def group_samples(samples: Iterable[Sample], pixels: int) -> Iterator[list[Sample]]:
     """Neighbours of equal shapes together, as long as their LR images have at most so many pixels."""
     group: list[Sample] = []
     for sample in samples:
         lq = sample['lq']
-        if group and (len(lq) > 1 or _shapes(sample) != _shapes(group[0])):
+        if group and (len(lq) > 1 or _read_shapes(sample) != _read_shapes(group[0])):
             yield group
             group = []
         group.append(sample)
@@ -207,12 +200,12 @@ def grouped(samples: Iterable[Sample], pixels: int) -> Iterator[list[Sample]]:
         yield group
 
 
-def _shapes(sample: Sample) -> dict[str, torch.Size]:
+def _read_shapes(sample: Sample) -> dict[str, torch.Size]:
     return {key: value.shape for key, value in sample.items() if isinstance(value, Tensor)}
 
 
-def merged(group: list[Sample]) -> Sample:
+def merge_samples(group: list[Sample]) -> Sample:
     """One batch of the tensors; BasicSR's and our `feed_data` read nothing else."""
     if len(group) == 1:
         return group[0]
-    return {key: torch.cat([sample[key] for sample in group]) for key in _shapes(group[0])}
+    return {key: torch.cat([sample[key] for sample in group]) for key in _read_shapes(group[0])}

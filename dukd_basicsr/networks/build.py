@@ -42,7 +42,7 @@ def build(network_opt: Mapping[str, Any], what: str = 'network_g') -> nn.Module:
         UserError: Whatever the class raises on its arguments, or more weights than this machine could train.
     """
     kind = network_opt.get('type')
-    large = next((name for name, value in network_opt.items() if _largest(value) > LARGEST_ARGUMENT), None)
+    large = next((name for name, value in network_opt.items() if _find_largest(value) > LARGEST_ARGUMENT), None)
     if large is not None:
         raise UserError(f'{what}.{large}: no {kind} is that large; the most is {LARGEST_ARGUMENT}.')
     try:
@@ -115,8 +115,8 @@ class _Allowance(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _largest(value: Any) -> int:
+def _find_largest(value: Any) -> int:
     """The largest size of a whole number in an argument."""
     if isinstance(value, (list, tuple)):
-        return max(map(_largest, value), default=0)
+        return max(map(_find_largest, value), default=0)
     return abs(value) if isinstance(value, int) else 0

@@ -37,7 +37,7 @@ def run(source: Path, target: Path, arch: str | None = None, param_key: str | No
     weights = read_weights(source, param_key)
     layout = weights.layout or layouts.recognise(weights)
     if layout is None:
-        raise UserError(_unknown(source, weights))
+        raise UserError(_say_unknown(source, weights))
     if arch is not None and layout.network['type'] != arch:
         raise UserError(f'{source} holds {layout.network["type"]}, not {arch}; leave --arch out, or give that name.')
     _write(layout, target)
@@ -48,7 +48,7 @@ def run(source: Path, target: Path, arch: str | None = None, param_key: str | No
     )
 
 
-def _unknown(source: Path, weights: Weights) -> str:
+def _say_unknown(source: Path, weights: Weights) -> str:
     names = ', '.join(list(weights)[:6])
     return (
         f'{source}: no known layout; its names begin with {names}. Known: {layouts.KNOWN}. For a teacher, try '
@@ -58,7 +58,7 @@ def _unknown(source: Path, weights: Weights) -> str:
 
 def _write(layout: Layout, target: Path) -> None:
     weights = {name: tensor.detach().contiguous() for name, tensor in layout.weights.items()}
-    content = _safetensors(weights, target) if target.suffix == '.safetensors' else _pickled(weights)
+    content = _serialise(weights, target) if target.suffix == '.safetensors' else _pickle(weights)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -69,13 +69,13 @@ def _write(layout: Layout, target: Path) -> None:
         raise UserError(f'{target} cannot be written ({str(error).splitlines()[0]}).') from None
 
 
-def _pickled(weights: dict[str, torch.Tensor]) -> memoryview:
+def _pickle(weights: dict[str, torch.Tensor]) -> memoryview:
     buffer = io.BytesIO()
     torch.save({'params': weights}, buffer)
     return buffer.getbuffer()
 
 
-def _safetensors(weights: dict[str, torch.Tensor], target: Path) -> bytes:
+def _serialise(weights: dict[str, torch.Tensor], target: Path) -> bytes:
     try:
         from safetensors.torch import save
     except ImportError:

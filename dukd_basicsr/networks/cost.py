@@ -43,9 +43,9 @@ def count_macs(net: nn.Module, height: int, width: int, channels: int = 3) -> in
     """
     # Of a copy, since networks may keep what they derive from their input (BasicSR's EDSR keeps its mean).
     try:
-        return _macs(copy.deepcopy(net).to('meta'), torch.zeros(1, channels, height, width, device='meta'))
+        return _count(copy.deepcopy(net).to('meta'), torch.zeros(1, channels, height, width, device='meta'))
     except (RuntimeError, TypeError, ValueError):  # a value was asked of a tensor that has none
-        small = _macs(copy.deepcopy(net).to('cpu'), torch.zeros(1, channels, SMALL, SMALL))
+        small = _count(copy.deepcopy(net).to('cpu'), torch.zeros(1, channels, SMALL, SMALL))
         return round(small * height * width / SMALL**2)
 
 
@@ -54,7 +54,7 @@ def lr_size(scale: int) -> tuple[int, int]:
     return round(OUTPUT_HEIGHT / scale), round(OUTPUT_WIDTH / scale)
 
 
-def _macs(net: nn.Module, lq: Tensor) -> int:
+def _count(net: nn.Module, lq: Tensor) -> int:
     with FlopCounterMode(display=False) as counter:
         super_resolve(net, lq)
     return counter.get_total_flops() // 2
@@ -98,7 +98,7 @@ def count_bytes(run: Callable[[], Any]) -> int:
     return living.peak
 
 
-def free_memory(device: torch.device) -> int:
+def read_free_memory(device: torch.device) -> int:
     """Bytes that a network may still take on a device; 2 GiB where the system does not tell."""
     if device.type == 'cuda':
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, for torch

@@ -57,40 +57,40 @@ def open_network(path: Path, opt: Path | None = None, param_key: str | None = No
     if not path.is_file():
         raise UserError(f'{path}: there is no such file; give the path of a checkpoint or an exported network.')
     if path.suffix.lower() == '.onnx':
-        return _exported(path)
+        return _open_exported(path)
     name, network = path.stem, None
-    file = opt or _options_beside(path)
+    file = opt or _find_options_beside(path)
     if file is not None:
-        name, network = _network_of(options.load(file), path, file)
+        name, network = _read_role(options.load(file), path, file)
     if network is not None and network['type'] == 'Spandrel':  # which reads the file in its own way
         net = load_network(network, str(path))
-        return _opened(name, net, input_channels(network), path, network, ())
+        return _ask_scale(name, net, input_channels(network), path, network, ())
     weights, notes = read_weights(path, param_key or TRAINED), tuple[str, ...]()
     if network is None:
         layout = weights.layout or layouts.recognise(weights)
         if layout is None:
-            return _of_spandrel(path, weights)
+            return _open_by_spandrel(path, weights)
         network, notes = dict(layout.network), tuple(f'{path}: {note}' for note in layout.notes)
     net = build(network, str(file or path))
     load_into(net, weights, f'{file or path}: {path}')
-    return _opened(name, net, input_channels(network), path, network, notes)
+    return _ask_scale(name, net, input_channels(network), path, network, notes)
 
 
-def _exported(path: Path) -> Opened:
+def _open_exported(path: Path) -> Opened:
     from dukd_basicsr.networks.onnx.session import open_exported
 
     net = open_exported(path).eval()
     return Opened(path.stem, net, net.scale, net.channels, path, None)
 
 
-def _options_beside(path: Path) -> Path | None:
+def _find_options_beside(path: Path) -> Path | None:
     """The options file of the run that wrote a checkpoint: BasicSR copies it to `experiments/<name>/`."""
     folder = path.resolve().parent
     files = sorted(folder.parent.glob('*.yml'), key=lambda file: file.stat().st_mtime)
     return files[-1] if folder.name == 'models' and files else None
 
 
-def _network_of(opt: Mapping[str, Any], path: Path, file: Path) -> tuple[str, dict[str, Any]]:
+def _read_role(opt: Mapping[str, Any], path: Path, file: Path) -> tuple[str, dict[str, Any]]:
     """Name and network of the role that the checkpoint has in an options file."""
     teachers, paths = opt.get('network_t'), (opt.get('path') or {}).get('pretrain_network_t')
     pairs = zip(as_list(teachers), as_list(paths), strict=False)
@@ -105,17 +105,17 @@ def _network_of(opt: Mapping[str, Any], path: Path, file: Path) -> tuple[str, di
     return str(opt.get('name', path.stem)), dict(network)
 
 
-def _of_spandrel(path: Path, weights: Weights) -> Opened:
+def _open_by_spandrel(path: Path, weights: Weights) -> Opened:
     try:
         net: Any = build({'type': 'Spandrel', 'path': str(path)}, str(path))
     except UserError as error:
         names = ', '.join(list(weights)[:4])
         raise UserError(f'{path}: no known network; its names begin with {names}. Known: {layouts.KNOWN}; give the '
                         f'options file of another one: -opt FILE. ({error})') from None  # fmt: skip
-    return _opened(path.stem, net, net.channels, path, None, ())
+    return _ask_scale(path.stem, net, net.channels, path, None, ())
 
 
-def _opened(
+def _ask_scale(
     name: str, net: nn.Module, channels: int, path: Path, network: dict[str, Any] | None, notes: tuple[str, ...]
 ) -> Opened:
     """Ask the network once for its scale: no two architectures name it alike."""

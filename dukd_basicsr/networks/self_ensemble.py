@@ -34,12 +34,12 @@ class SelfEnsemble(nn.Module):
     @torch.no_grad()
     def forward(self, lq: Tensor) -> Tensor:
         """(B, C, H, W) in [0, 1] to (B, C, s * H, s * W)."""
-        total = self._turned(lq, ()).clone()  # a network may answer with its input
+        total = self._ask_turned(lq, ()).clone()  # a network may answer with its input
         for turn in TURNS[1:]:
-            total += self._turned(lq, turn)
+            total += self._ask_turned(lq, turn)
         return total.div_(len(TURNS))
 
-    def _turned(self, image: Tensor, turn: tuple[str, ...]) -> Tensor:
+    def _ask_turned(self, image: Tensor, turn: tuple[str, ...]) -> Tensor:
         """F^-1(S(F(image)))."""
         for op in turn:
             image = INVOLUTIONS[op](image)

@@ -1,7 +1,7 @@
 """Large images in tiles: each with so much of its neighbourhood that the result is that of the whole image.
 
 Exact for networks of convolutions, whose answer depends on a bounded neighbourhood. Global pooling (RCAN) and long
-chains of shifted windows (SwinIR) have no such bound: there the tiles differ a little from the whole, and `margin_of`
+chains of shifted windows (SwinIR) have no such bound: there the tiles differ a little from the whole, and `find_margin`
 says so by None.
 """
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from dukd_basicsr.networks import padding
-from dukd_basicsr.networks.cost import count_bytes, free_memory
+from dukd_basicsr.networks.cost import count_bytes, read_free_memory
 from dukd_basicsr.networks.padding import PROBE_SIZE, SizeRequirement, super_resolve
 from dukd_basicsr.networks.self_ensemble import SelfEnsemble
 
@@ -35,7 +35,7 @@ LEAST = 32
 _POINTWISE = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Identity, nn.PixelShuffle, nn.Dropout)
 
 
-def margin_of(net: nn.Module) -> int | None:
+def find_margin(net: nn.Module) -> int | None:
     """How far, in LR pixels, a pixel of the output may see: the radii of all convolutions, one after the other.
 
     An upper bound, since convolutions on enlarged maps see less and parallel ones do not add up. Layers do not tell
@@ -47,11 +47,11 @@ def margin_of(net: nn.Module) -> int | None:
     Returns:
         int | None: None where a layer sees everything (pooling, attention) or is unknown, or the bound does not hold.
     """
-    margin = _sum_of_radii(net)
+    margin = _sum_radii(net)
     return margin if margin is not None and _holds(net, margin) else None
 
 
-def _sum_of_radii(net: nn.Module) -> int | None:
+def _sum_radii(net: nn.Module) -> int | None:
     margin = 0
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
@@ -60,7 +60,7 @@ def _sum_of_radii(net: nn.Module) -> int | None:
             margin += max((side - 1) // 2 * by for side, by in zip(module.kernel_size, module.dilation, strict=True))
         elif not list(module.children()) and not isinstance(module, _POINTWISE) and module is not net:
             return None
-    return margin * alignment_of(net) if margin else None  # of folded pixels, each is so many
+    return margin * find_alignment(net) if margin else None  # of folded pixels, each is so many
 
 
 @torch.no_grad()
@@ -70,7 +70,7 @@ def _holds(net: nn.Module, margin: int) -> bool:
     What reads a NaN becomes one, whatever the weights. In float64 on the CPU, where convolutions compute pixel by
     pixel: those of GPUs (Winograd) would spread it over blocks.
     """
-    align = alignment_of(net)
+    align = find_alignment(net)
     first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
     width = -(-(margin + 2) // align) * align
     lq = torch.zeros(1, first.in_channels // align**2, align, width, dtype=torch.float64)
@@ -82,25 +82,25 @@ def _holds(net: nn.Module, margin: int) -> bool:
     return not bool(answer[..., (margin + 1) * answer.shape[-1] // width :].isnan().any())
 
 
-def alignment_of(net: nn.Module) -> int:
+def find_alignment(net: nn.Module) -> int:
     """What tiles start at multiples of: windows, and pixels that a network folds into channels first."""
     return padding.size_requirement(net).multiple
 
 
-def overlap_of(net: nn.Module) -> int:
+def find_overlap(net: nn.Module) -> int:
     """LR pixels around a tile, a multiple of the alignment."""
-    align, margin = alignment_of(net), margin_of(net)
+    align, margin = find_alignment(net), find_margin(net)
     return -(-min(OVERLAP if margin is None else margin, OVERLAP) // align) * align
 
 
 def is_exact(net: nn.Module) -> bool:
     """Whether tiles give the whole image's result, up to rounding."""
-    margin = margin_of(net)
+    margin = find_margin(net)
     return margin is not None and margin <= OVERLAP
 
 
 @torch.no_grad()
-def tile_that_fits(net: nn.Module, channels: int, device: torch.device) -> int:
+def fit_tile(net: nn.Module, channels: int, device: torch.device) -> int:
     """The side of an LR tile, its overlap included, whose forward fits into the free memory of the device.
 
     Args:
@@ -114,8 +114,8 @@ def tile_that_fits(net: nn.Module, channels: int, device: torch.device) -> int:
     living = count_bytes(lambda: answers.append(super_resolve(net, probe)))
     # An exported network is run by onnxruntime, which shows its answer only.
     a_pixel = WORKSPACE * max(living, 2 * answers[0].nbytes) / side**2
-    align = alignment_of(net)
-    fits = int(math.sqrt(SHARE * free_memory(device) / a_pixel)) // align * align
+    align = find_alignment(net)
+    fits = int(math.sqrt(SHARE * read_free_memory(device) / a_pixel)) // align * align
     return max(fits, LEAST, align)
 
 
@@ -134,16 +134,16 @@ def super_resolve_tiled(
         net (nn.Module): Eval; (B, C, H, W) to (B, C, s * H, s * W), of sides that it requires.
         lq (Tensor): (B, C, H, W) of any size.
         tile (int): Side of a tile in LR pixels without its overlap; rounded up to the alignment.
-        overlap (int | None): LR pixels around it; default: `overlap_of`.
+        overlap (int | None): LR pixels around it; default: `find_overlap`.
         progress (Callable | None): Called with the tiles done and all of them, after each.
         device (torch.device | None): Where the network is, if not where the image is; each tile is taken there.
 
     Returns:
         Tensor: (B, C, s * H, s * W) on lq's device.
     """
-    align = alignment_of(net)
+    align = find_alignment(net)
     tile = -(-max(tile, 1) // align) * align
-    overlap = overlap_of(net) if overlap is None else -(-overlap // align) * align
+    overlap = find_overlap(net) if overlap is None else -(-overlap // align) * align
     height, width = lq.shape[-2:]
     corners = [(top, left) for top in range(0, height, tile) for left in range(0, width, tile)]
     result = lq.new_empty(0)
@@ -220,7 +220,7 @@ class Tiler:
     @cached_property
     def overlap(self) -> int | None:
         """LR pixels around a tile; None where tiles are not exact and must be."""
-        return margin_of(self._bare) if self.exact else overlap_of(self._bare)
+        return find_margin(self._bare) if self.exact else find_overlap(self._bare)
 
     def _side_for(self, height: int, width: int) -> int:
         """Side of the tiles, without overlap, of an image; its longer side where one forward takes it all."""
@@ -230,7 +230,7 @@ class Tiler:
 
     @cached_property
     def _side_that_fits(self) -> int:
-        return tile_that_fits(self._bare, self.channels, self.device)
+        return fit_tile(self._bare, self.channels, self.device)
 
     def _ask_in_tiles(self, lq: Tensor, tile: int, overlap: int, progress: Progress | None) -> Tensor:
         if isinstance(self.net, SelfEnsemble):

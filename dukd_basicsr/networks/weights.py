@@ -66,7 +66,7 @@ def read_weights(path: str | Path, param_key: str | None = 'params') -> Weights:
     path = Path(path)
     if not path.is_file():
         raise UserError(f'{path}: there is no such checkpoint file.')
-    content = _safetensors(path) if path.suffix.lower() == '.safetensors' else _unpickled(path)
+    content = _read_safetensors(path) if path.suffix.lower() == '.safetensors' else _unpickle(path)
     key, chosen = _choose(content, param_key, path)
     weights = {name.removeprefix('module.'): tensor for name, tensor in chosen.items()}
     try:
@@ -97,18 +97,18 @@ def load_into(net: nn.Module, weights: Mapping[str, Tensor], what: str, strict: 
     if isinstance(weights, Weights) and own.keys().isdisjoint(weights):
         # A network of somebody's own that has the names of the file.
         weights, layout = weights.original, None
-    differences = _differences(own, weights) + (_differing_arguments(net, layout) if layout else [])
+    differences = _find_differences(own, weights) + (_find_differing_arguments(net, layout) if layout else [])
     fitting = {name: weights[name] for name in own if name in weights and weights[name].shape == own[name].shape}
     if differences and (strict or not fitting):
         shown = '; '.join(differences[:5])
         more = f'; and {len(differences) - 5} more' if len(differences) > 5 else ''
-        fits = _what_fits(layout or layouts.recognise(weights), what)
+        fits = _say_what_fits(layout or layouts.recognise(weights), what)
         raise UserError(f'{what} does not fit {type(net).__name__} as configured: {shown}{more}.{fits}')
     net.load_state_dict(fitting, strict=False)
     return differences
 
 
-def _differences(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
+def _find_differences(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
     """Missing, unexpected and misshapen weights in the order of the network, then of the file."""
     found = []
     for name, tensor in own.items():
@@ -119,7 +119,7 @@ def _differences(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> li
     return found + [f'{name} is only in the file' for name in weights if name not in own]
 
 
-def _what_fits(layout: Layout | None, what: str) -> str:
+def _say_what_fits(layout: Layout | None, what: str) -> str:
     """The options that the weights would fit, for the end of a message."""
     if layout is None:
         return ''
@@ -128,7 +128,7 @@ def _what_fits(layout: Layout | None, what: str) -> str:
     return f' The file{unknown} fits {key}: {layout.flow()}.'
 
 
-def _differing_arguments(net: nn.Module, layout: Layout) -> list[str]:
+def _find_differing_arguments(net: nn.Module, layout: Layout) -> list[str]:
     """Arguments that the file fixes without a shape that shows them, and that the network has otherwise."""
     found = []
     for name, attribute in (('img_range', 'img_range'), ('rgb_mean', 'mean')):
@@ -141,17 +141,17 @@ def _differing_arguments(net: nn.Module, layout: Layout) -> list[str]:
     return found
 
 
-def _unpickled(path: Path) -> Any:
+def _unpickle(path: Path) -> Any:
     """What `torch.save` has written, as long as it is tensors and plain data."""
     try:
         return torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
-        raise UserError(_unpickling_reason(path, error)) from None
+        raise UserError(_say_refused(path, error)) from None
     except Exception as error:  # torch's unpickler of tensors raises what it stumbles over, IndexError among others
-        raise UserError(_damaged(path, error)) from None
+        raise UserError(_say_damaged(path, error)) from None
 
 
-def _safetensors(path: Path) -> StateDict:
+def _read_safetensors(path: Path) -> StateDict:
     try:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -160,7 +160,7 @@ def _safetensors(path: Path) -> StateDict:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise UserError(_damaged(path, error)) from None
+        raise UserError(_say_damaged(path, error)) from None
 
 
 def _choose(content: Any, param_key: str | None, path: Path) -> tuple[str | None, StateDict]:
@@ -184,12 +184,12 @@ def _is_state_dict(value: Any) -> bool:
     return isinstance(value, dict) and bool(value) and all(isinstance(tensor, Tensor) for tensor in value.values())
 
 
-def _damaged(path: Path, error: Exception) -> str:
+def _say_damaged(path: Path, error: Exception) -> str:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return f'{path}: not a readable checkpoint ({reason}); copy or download it again.'
 
 
-def _unpickling_reason(path: Path, error: pickle.UnpicklingError) -> str:
+def _say_refused(path: Path, error: pickle.UnpicklingError) -> str:
     """One sentence that tells a file which is no checkpoint from one whose pickle asks for more than tensors."""
     if 'Unsupported global' in str(error) or 'Unsupported class' in str(error) or 'GLOBAL' in str(error):
         return (

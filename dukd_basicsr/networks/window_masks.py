@@ -28,23 +28,23 @@ def shifted_window_mask(height: int, width: int, window: int, shift: int, device
     """
     # A compiler traces through caches, and fuses the few operations into what uses them; a tracer must not leave its
     # tensors in one.
-    make = _make if torch.compiler.is_compiling() or torch.jit.is_tracing() else _kept
+    make = _make if torch.compiler.is_compiling() or torch.jit.is_tracing() else _make_once
     return make(height, width, window, shift, device)
 
 
 def _make(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
-    rows, columns = (_region(side, window, shift, device) for side in (height, width))
+    rows, columns = (_number_regions(side, window, shift, device) for side in (height, width))
     region = 3 * rows[:, None] + columns
     region = region.view(height // window, window, width // window, window).transpose(1, 2).reshape(-1, window**2)
     return torch.where(region[:, None] == region[:, :, None], 0.0, NEVER)
 
 
-_kept = lru_cache(SIZES)(_make)
-forget = _kept.cache_clear
+_make_once = lru_cache(SIZES)(_make)
+forget = _make_once.cache_clear
 """Make all masks anew."""
 
 
-def _region(side: int, window: int, shift: int, device: torch.device) -> Tensor:
+def _number_regions(side: int, window: int, shift: int, device: torch.device) -> Tensor:
     """0 before the last window, in it 1, and 2 where the other edge has been rolled to."""
     place = torch.arange(side, device=device)
     return (place >= side - window).long() + (place >= side - shift) if shift else torch.zeros_like(place)

@@ -31,7 +31,7 @@ def encode(picture: Picture, kind: str) -> bytes:
     """
     planes = picture.pixels if picture.alpha is None else np.dstack((picture.pixels, picture.alpha))
     if planes.dtype == np.uint16:
-        return _png_16_bit(planes, picture.profile)
+        return _encode_png_16_bit(planes, picture.profile)
     image, buffer = Image.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes), io.BytesIO()
     try:
         image.save(buffer, FORMATS[kind], icc_profile=picture.profile, **_SETTINGS[kind])
@@ -66,7 +66,7 @@ def to_8_bit(values: np.ndarray) -> np.ndarray:
     return values if values.dtype == np.uint8 else (values / 257).round().astype(np.uint8)
 
 
-def _png_16_bit(planes: np.ndarray, profile: bytes | None) -> bytes:
+def _encode_png_16_bit(planes: np.ndarray, profile: bytes | None) -> bytes:
     """(H, W, 1 to 4) uint16 to a PNG: Pillow writes 16 bits of grey only, OpenCV neither grey with alpha nor profiles.
 
     PNG specification, third edition; every row is stored as its difference to the one above (filter 2).
@@ -76,12 +76,12 @@ def _png_16_bit(planes: np.ndarray, profile: bytes | None) -> bytes:
     rows[1:] -= rows[:-1].copy()  # modulo 256, as the filter wants it
     data = zlib.compress(np.insert(rows, 0, 2, axis=1).tobytes())
     colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-    chunks = [_chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 16, colour_type, 0, 0, 0))]
+    chunks = [_make_chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 16, colour_type, 0, 0, 0))]
     if profile:
-        chunks.append(_chunk(b'iCCP', b'ICC profile\0\0' + zlib.compress(profile)))
-    chunks += [_chunk(b'IDAT', data[start : start + _PIECE]) for start in range(0, len(data), _PIECE)]
-    return b''.join([b'\x89PNG\r\n\x1a\n', *chunks, _chunk(b'IEND', b'')])
+        chunks.append(_make_chunk(b'iCCP', b'ICC profile\0\0' + zlib.compress(profile)))
+    chunks += [_make_chunk(b'IDAT', data[start : start + _PIECE]) for start in range(0, len(data), _PIECE)]
+    return b''.join([b'\x89PNG\r\n\x1a\n', *chunks, _make_chunk(b'IEND', b'')])
 
 
-def _chunk(kind: bytes, body: bytes) -> bytes:
+def _make_chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack('>I', len(body)) + kind + body + struct.pack('>I', zlib.crc32(kind + body))

@@ -42,19 +42,19 @@ class Enlarger:
         Raises:
             RuntimeError: Of the network, or its answer is not finite.
         """
-        colours = self._colours(_tensor(_visible(picture)), progress)
+        colours = self._enlarge_colours(_to_tensor(_fill_hidden(picture)), progress)
         if not colours.isfinite().all():
             raise RuntimeError('its answer has values that are no numbers')
-        alpha = None if picture.alpha is None else imresize(_tensor(picture.alpha[..., None]), self.scale)
+        alpha = None if picture.alpha is None else imresize(_to_tensor(picture.alpha[..., None]), self.scale)
         kind = picture.pixels.dtype
-        mask = None if alpha is None else _array(alpha, kind)[..., 0]
-        return Picture(_array(colours, kind), mask, picture.profile, picture.notes)
+        mask = None if alpha is None else _to_array(alpha, kind)[..., 0]
+        return Picture(_to_array(colours, kind), mask, picture.profile, picture.notes)
 
-    def bicubic(self, picture: Picture) -> np.ndarray:
+    def enlarge_bicubic(self, picture: Picture) -> np.ndarray:
         """The colours as MATLAB's bicubic enlarges them, of the picture's own type: what a network is compared with."""
-        return _array(imresize(_tensor(_visible(picture)), self.scale), picture.pixels.dtype)
+        return _to_array(imresize(_to_tensor(_fill_hidden(picture)), self.scale), picture.pixels.dtype)
 
-    def _colours(self, image: Tensor, progress: Progress) -> Tensor:
+    def _enlarge_colours(self, image: Tensor, progress: Progress) -> Tensor:
         """(1, 1 or 3, H, W) in [0, 1] to as many channels.
 
         A network of three channels sees grey three times, and the mean of what it makes of it is taken. One of one
@@ -72,7 +72,7 @@ class Enlarger:
         return torch.einsum('ij,bjhw->bihw', torch.linalg.inv(_TO_YCBCR), large)
 
 
-def _visible(picture: Picture) -> np.ndarray:
+def _fill_hidden(picture: Picture) -> np.ndarray:
     """The pixels, those without any opacity in the colour of the nearest that has some."""
     hidden = None if picture.alpha is None else picture.alpha == 0
     if hidden is None or hidden.all() or not hidden.any():
@@ -81,13 +81,13 @@ def _visible(picture: Picture) -> np.ndarray:
     return picture.pixels[rows, columns]
 
 
-def _tensor(values: np.ndarray) -> Tensor:
+def _to_tensor(values: np.ndarray) -> Tensor:
     """(H, W, C) integers to (1, C, H, W) in [0, 1]."""
     scaled = values.astype(np.float32) / np.iinfo(values.dtype).max
     return torch.from_numpy(scaled.transpose(2, 0, 1).copy())[None]
 
 
-def _array(image: Tensor, kind: np.dtype) -> np.ndarray:
-    """The inverse of `_tensor`, clamped and rounded."""
+def _to_array(image: Tensor, kind: np.dtype) -> np.ndarray:
+    """The inverse of `_to_tensor`, clamped and rounded."""
     values = image[0].clamp(0, 1).mul_(np.iinfo(kind).max).round_()
     return np.ascontiguousarray(values.numpy().astype(kind).transpose(1, 2, 0))

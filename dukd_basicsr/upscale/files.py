@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dukd_basicsr.data.atomic import refuse_unwritable
 from dukd_basicsr.errors import UserError
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff', '.gif')
@@ -29,6 +30,10 @@ class Job:
         """All files that it writes."""
         return (self.target,) if self.comparison is None else (self.target, self.comparison)
 
+    def is_done(self) -> bool:
+        """Whether all of them are there; none is ever half-written."""
+        return all(os.path.lexists(file) for file in self.outputs)
+
 
 def plan(inputs: Sequence[Path], out: Path, kind: str, compare: bool, force: bool) -> list[Job]:
     """Find all images and name their results: `out`, the path below the folder that was given, the new suffix.
@@ -46,7 +51,7 @@ def plan(inputs: Sequence[Path], out: Path, kind: str, compare: bool, force: boo
             there, or is one of the inputs; a folder that cannot be written to.
     """
     jobs: dict[tuple[str, Path], Job] = {}  # `Path.resolve` fails on links in a circle
-    for source, relative in _found(inputs, os.path.realpath(out)):
+    for source, relative in _find(inputs, os.path.realpath(out)):
         target = out / relative.with_name(f'{relative.stem}.{kind}')
         comparison = out / 'compare' / relative.with_name(f'{relative.stem}.png') if compare else None
         jobs.setdefault((os.path.realpath(source), target), Job(source, target, comparison))
@@ -55,11 +60,12 @@ def plan(inputs: Sequence[Path], out: Path, kind: str, compare: bool, force: boo
     _refuse_inputs(planned)
     if not force:
         _refuse_existing(planned)
-    _refuse_unwritable({file.parent for job in planned for file in job.outputs})
+    for folder in sorted({file.parent for job in planned for file in job.outputs}):
+        refuse_unwritable(folder)
     return planned
 
 
-def _found(inputs: Iterable[Path], out: str) -> Iterator[tuple[Path, Path]]:
+def _find(inputs: Iterable[Path], out: str) -> Iterator[tuple[Path, Path]]:
     """Every image, and its path below the input that it was found in."""
     for path in inputs:
         if os.path.isfile(path):  # `Path.is_file` fails where the folder may not be looked into
@@ -67,13 +73,13 @@ def _found(inputs: Iterable[Path], out: str) -> Iterator[tuple[Path, Path]]:
             continue
         if not os.path.isdir(path):
             raise UserError(f'{path}: there is no such file or folder; give images, or folders of images.')
-        found = list(_below(path, out))
+        found = list(_walk(path, out))
         if not found:
             raise UserError(f'{path}: no images in this folder or below; {", ".join(SUFFIXES)} are taken.')
         yield from ((file, file.relative_to(path)) for file in found)
 
 
-def _below(folder: Path, out: str) -> Iterator[Path]:
+def _walk(folder: Path, out: str) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise UserError(f'{error.filename}: this folder cannot be looked into ({error.strerror}).')
 
@@ -94,35 +100,29 @@ def _refuse_one_name(jobs: Sequence[Job]) -> None:
         for file in job.outputs:
             other = owners.setdefault(str(file).casefold(), job)
             if other is not job:
-                raise UserError(f'{other.source} and {job.source} would both become {file}; rename one, or enlarge '
-                                'them into two folders.')  # fmt: skip
+                raise UserError(
+                    f'{other.source} and {job.source} would both become {file}; rename one, or enlarge them into two '
+                    'folders.'
+                )
 
 
 def _refuse_inputs(jobs: Sequence[Job]) -> None:
     sources = {os.path.realpath(job.source) for job in jobs}
     lost = [file for job in jobs for file in job.outputs if os.path.realpath(file) in sources]
     if lost:
-        raise UserError(f'{_listed(lost)} would be written over, but it is what is to be enlarged; give another '
-                        'folder: -o DIR.')  # fmt: skip
+        raise UserError(
+            f'{_name(lost)} would be written over, but it is what is to be enlarged; give another folder: -o DIR.'
+        )
 
 
 def _refuse_existing(jobs: Sequence[Job]) -> None:
     there = [file for job in jobs for file in job.outputs if os.path.lexists(file)]
     if there:
         verb = 'exists' if len(there) == 1 else 'exist'
-        raise UserError(f'{_listed(there)} {verb} already; give another folder, or write over them with --force.')
+        raise UserError(f'{_name(there)} {verb} already; give another folder, or write over them with --force.')
 
 
-def _refuse_unwritable(folders: Iterable[Path]) -> None:
-    for folder in sorted(folders):
-        place = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
-        if not os.path.isdir(place):
-            raise UserError(f'{place} is a file, but results go to a folder of that name; give another: -o DIR.')
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise UserError(f'{place} cannot be written to; give another folder: -o DIR.')
-
-
-def _listed(files: Sequence[Path]) -> str:
+def _name(files: Sequence[Path]) -> str:
     """'a.png, b.png, c.png and 9 more'."""
     more = f' and {len(files) - SHOWN} more' if len(files) > SHOWN else ''
     return f'{", ".join(map(str, files[:SHOWN]))}{more}'

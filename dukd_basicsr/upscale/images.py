@@ -61,7 +61,7 @@ def read(path: Path) -> Picture:
     try:
         data = path.read_bytes()
         with _open(io.BytesIO(data)) as image:
-            return _picture(image, data)
+            return _make_picture(image, data)
     except UnusableImageError:
         raise
     except Image.DecompressionBombError:
@@ -80,19 +80,19 @@ def _open(file: BinaryIO) -> Image.Image:
         return Image.open(file, formats=KINDS)
 
 
-def _picture(image: Image.Image, data: bytes) -> Picture:
+def _make_picture(image: Image.Image, data: bytes) -> Picture:
     notes = []
     frames, mode = getattr(image, 'n_frames', 1), image.mode
     if frames > 1 and image.format != 'MPO':  # where phones keep further views of a photograph
         notes.append(f'it has {frames} frames, and the first was taken')
     image.load()  # for 16 bits too, since OpenCV fills up what is cut off and says nothing
-    if mode != 'CMYK' and _bits(image, data) == 16:
+    if mode != 'CMYK' and _read_bits(image, data) == 16:
         values = _decode_16_bit(image, data)
     elif mode in _MODES:
         values = _decode(image)
     else:
         raise UnusableImageError(f"its values (Pillow's mode {mode}) are neither 8 nor 16 bits of grey or RGB")
-    values = _turned(values, _orientation(image))
+    values = _turn(values, _read_orientation(image))
     colours = 1 if values.shape[2] < 3 else 3
     alpha = values[..., colours] if values.shape[2] > colours else None
     profile = image.info.get('icc_profile')
@@ -111,7 +111,7 @@ def _decode(image: Image.Image) -> np.ndarray:
     return values[..., None] if values.ndim == 2 else values
 
 
-def _bits(image: Image.Image, data: bytes) -> int:
+def _read_bits(image: Image.Image, data: bytes) -> int:
     """Bits of a value in the file; Pillow itself keeps 16 for grey images only."""
     if image.format == 'PNG':
         return data[24]
@@ -134,7 +134,7 @@ def _decode_16_bit(image: Image.Image, data: bytes) -> np.ndarray:
     return values[..., [2, 1, 0, 3][: values.shape[2]]] if values.shape[2] > 1 else values
 
 
-def _orientation(image: Image.Image) -> int:
+def _read_orientation(image: Image.Image) -> int:
     """As EXIF has it; of a TIFF none is left, since both readers have turned it."""
     try:
         return image.getexif().get(_ORIENTATION, 1)
@@ -142,7 +142,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _turned(values: np.ndarray, orientation: int) -> np.ndarray:
+def _turn(values: np.ndarray, orientation: int) -> np.ndarray:
     """As the camera was held: 2 to 4 are flips, 5 to 8 those of the transposed image."""
     if orientation in (5, 6, 7, 8):
         values = values.swapaxes(0, 1)

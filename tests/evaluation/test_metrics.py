@@ -7,7 +7,7 @@ import torch
 
 from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.evaluation import metrics as perceptual
-from dukd_basicsr.evaluation.benchmark import run as benchmark
+from dukd_basicsr.evaluation.benchmark.tabulate import tabulate_networks
 from tests.evaluation.benchmark.option_files import write_options
 
 
@@ -36,14 +36,14 @@ def pyiqa(monkeypatch):
     fake = types.ModuleType('pyiqa')
     fake.create_metric, fake.list_models = create_metric, lambda: ['lpips', 'musiq', 'niqe', 'psnr']
     monkeypatch.setitem(sys.modules, 'pyiqa', fake)
-    perceptual._metric.cache_clear()
+    perceptual._load.cache_clear()
     yield
-    perceptual._metric.cache_clear()
+    perceptual._load.cache_clear()
 
 
 @pytest.mark.usefixtures('pyiqa')
 def test_metrics_of_pyiqa_are_columns(tmp_path, capsys):
-    content = benchmark.run([write_options(tmp_path, 'first')], None, pyiqa=['lpips', 'niqe'])
+    content = tabulate_networks([write_options(tmp_path, 'first')], None, pyiqa=['lpips', 'niqe'])
     assert list(content['rows'][1]['scores']['odd']) == ['psnr', 'ssim', 'lpips', 'niqe']
     printed = capsys.readouterr().out
     assert 'odd PSNR / SSIM / LPIPS / NIQE |' in printed
@@ -74,12 +74,12 @@ def test_images_are_shown_whole_in_rgb():
 )
 def test_metrics_that_cannot_be_are_said_before_anything_is_measured(tmp_path, name, sentence):
     with pytest.raises(UserError, match=sentence):
-        benchmark.run([write_options(tmp_path, 'first')], tmp_path / 'out', pyiqa=[name])
+        tabulate_networks([write_options(tmp_path, 'first')], tmp_path / 'out', pyiqa=[name])
     assert not (tmp_path / 'out').exists()
 
 
 def test_without_pyiqa_its_command_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'pyiqa', None)
-    perceptual._metric.cache_clear()
+    perceptual._load.cache_clear()
     with pytest.raises(UserError, match='--pyiqa lpips: pyiqa is not installed; pip install pyiqa'):
-        benchmark.run([write_options(tmp_path, 'first')], None, pyiqa=['lpips'])
+        tabulate_networks([write_options(tmp_path, 'first')], None, pyiqa=['lpips'])

@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dukd_basicsr.evaluation.pictures import LABEL_HEIGHT, MAGNIFICATION, MARGIN, Panel, comparison, most_different_crop
+from dukd_basicsr.evaluation.pictures import (
+    LABEL_HEIGHT,
+    MAGNIFICATION,
+    MARGIN,
+    Panel,
+    draw_side_by_side,
+    most_different_crop,
+)
 
 
 @given(
@@ -36,7 +43,7 @@ def test_comparison_has_a_column_a_panel_with_the_crop_magnified_pixel_by_pixel(
     images = [rng.integers(0, 256, (40, 30, 3), np.uint8) for _ in range(3)]
     panels = [Panel('a', images[0], 30.12), Panel('b' * 90, images[1], 31.0), Panel('GT', images[2])]
     size = 8
-    picture = comparison(panels, (5, 7), size)
+    picture = draw_side_by_side(panels, (5, 7), size)
     column = size * MAGNIFICATION
     assert picture.shape[1] == 3 * (column + MARGIN) + MARGIN
     assert (picture[:MARGIN] == 255).all()

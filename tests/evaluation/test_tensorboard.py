@@ -17,7 +17,7 @@ from dukd_basicsr.distillation.teacher import AbsentTeacher, Teacher, TeacherGro
 from dukd_basicsr.errors import RunStopped
 from dukd_basicsr.evaluation.pictures import MARGIN
 from dukd_basicsr.evaluation.teacher_metrics import log_teacher_metrics
-from dukd_basicsr.evaluation.tensorboard import CROP, SHOWN, TeacherImages, side_by_side
+from dukd_basicsr.evaluation.tensorboard import CROP, SHOWN, TeacherImages, draw_crops
 from dukd_basicsr.evaluation.validation import Share, validate
 from dukd_basicsr.models import DUKDModel
 from tests.evaluation.toy_validation import METRICS, SIZES, loader_of, options, write_images
@@ -214,7 +214,7 @@ def test_pictures_show_one_place_of_all_images(shape):
     lq = cv2.resize(gt, (shape[1] // 2, shape[0] // 2), interpolation=cv2.INTER_AREA)
     side = min(CROP, *shape[:2])
     for student in (gt // 2, rng.integers(0, 256, shape, np.uint8)):
-        picture = side_by_side([gt, student], lq)
+        picture = draw_crops([gt, student], lq)
         assert picture.shape == (2 * side, 4 * side + MARGIN, 3)
         left, right = picture[::2, : 2 * side : 2], picture[1::2, -2 * side :: 2]
         windows = np.lib.stride_tricks.sliding_window_view(gt.reshape(*shape[:2], -1)[..., 0], (side, side))

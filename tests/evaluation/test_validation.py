@@ -236,7 +236,7 @@ def test_neighbours_of_one_size_share_a_batch(tmp_path, monkeypatch, log):
         model = model_of(options(tmp_path, out=str(pixels)))
         model.net_g_ema = IdentityUp()
         model.net_g_ema.register_forward_pre_hook(lambda _, inputs: batches.append(tuple(inputs[0].shape)))
-        monkeypatch.setattr(validation, 'batch_pixels', lambda _, pixels=pixels: pixels)
+        monkeypatch.setattr(validation, 'find_batch_pixels', lambda _, pixels=pixels: pixels)
         model.validation(loader_of(tmp_path), 5, None, True)
         found.append((model.metric_results, log()[-1], files(tmp_path / str(pixels))))
     assert found[0] == found[1] == found[2]
@@ -254,11 +254,11 @@ def test_who_may_share_a_batch(monkeypatch):
         made.device = torch.device(device)
         return made
 
-    assert batching.batch_pixels(model(SRModel, 'cpu')) == 0
-    assert batching.batch_pixels(model(SRModel, 'cuda')) == batching.BATCH_PIXELS
-    assert batching.batch_pixels(model(Own, 'cuda')) == 0
+    assert batching.find_batch_pixels(model(SRModel, 'cpu')) == 0
+    assert batching.find_batch_pixels(model(SRModel, 'cuda')) == batching.BATCH_PIXELS
+    assert batching.find_batch_pixels(model(Own, 'cuda')) == 0
     monkeypatch.setattr(torch.backends.cudnn, 'deterministic', True)
-    assert batching.batch_pixels(model(SRModel, 'cuda')) == 0
+    assert batching.find_batch_pixels(model(SRModel, 'cuda')) == 0
 
 
 def test_worker_threads_share_the_cores(monkeypatch):

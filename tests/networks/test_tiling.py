@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from dukd_basicsr.networks import padding, tiling
-from dukd_basicsr.networks.cost import free_memory
+from dukd_basicsr.networks.cost import read_free_memory
 from dukd_basicsr.networks.padding import super_resolve
-from dukd_basicsr.networks.tiling import is_exact, margin_of, overlap_of, super_resolve_tiled, tile_that_fits
+from dukd_basicsr.networks.tiling import find_margin, find_overlap, fit_tile, is_exact, super_resolve_tiled
 from dukd_basicsr.networks.weights import build_network
 from tests.toys import STUDENT, TINY_SWINIR, IdentityUp
 
@@ -57,12 +57,12 @@ def test_a_margin_that_is_too_small_shows():
     net, lq = sharp(EXACT['SRVGGNetCompact']), torch.rand(1, 3, 40, 40)
     with torch.no_grad():
         whole = super_resolve(net, lq)
-    assert (super_resolve_tiled(net, lq, 20, overlap=margin_of(net) - 1) - whole).abs().max() > 1e-5
+    assert (super_resolve_tiled(net, lq, 20, overlap=find_margin(net) - 1) - whole).abs().max() > 1e-5
 
 
 def support(net):
     """How far from an LR pixel the outputs above it have a gradient: what they see, without knowing a layer."""
-    middle = margin_of(net) + 2  # so that more than the margin could be seen
+    middle = find_margin(net) + 2  # so that more than the margin could be seen
     net, radius, side = net.double(), 0, 2 * middle
     for seed in range(3):  # a ReLU may be shut
         lq = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(seed)).double().requires_grad_()
@@ -78,12 +78,12 @@ def support(net):
 @pytest.mark.parametrize(('name', 'slack'), [('EDSR', 1), ('SRVGGNetCompact', 0), ('RRDBNet x4', 3), ('RRDBNet x2', 7)])
 def test_the_margin_is_what_gradients_reach(name, slack):
     net = sharp(EXACT[name])
-    assert margin_of(net) - slack <= support(net) <= margin_of(net)
+    assert find_margin(net) - slack <= support(net) <= find_margin(net)
 
 
 def test_dilated_convolutions_reach_further():
     net = nn.Sequential(nn.Conv2d(3, 3, 5, padding=4, dilation=2), nn.PReLU(), nn.Conv2d(3, 3, (1, 3), padding=(0, 1)))
-    assert margin_of(net) == support(net) == 5
+    assert find_margin(net) == support(net) == 5
 
 
 class Averaging(nn.Conv2d):
@@ -118,16 +118,16 @@ class Recursive(nn.Module):
     ],
 )
 def test_what_has_no_bound_is_not_exact(net):
-    assert margin_of(net) is None
+    assert find_margin(net) is None
     assert not is_exact(net)
-    assert overlap_of(net) == tiling.OVERLAP
+    assert find_overlap(net) == tiling.OVERLAP
 
 
 def test_a_bound_beyond_the_overlap_is_not_exact():
     net = nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=1) for _ in range(tiling.OVERLAP)))
     assert is_exact(net)
     assert not is_exact(net.append(nn.Conv2d(1, 1, 3, padding=1)))
-    assert overlap_of(net) == tiling.OVERLAP
+    assert find_overlap(net) == tiling.OVERLAP
 
 
 def test_windows_stay_where_they_were():
@@ -146,8 +146,8 @@ def test_the_tile_shrinks_with_the_memory(network, multiple, monkeypatch):
     net = build_network(network).eval()
 
     def side(memory):
-        monkeypatch.setattr(tiling, 'free_memory', lambda _: memory)
-        return tile_that_fits(net, 3, torch.device('cpu'))
+        monkeypatch.setattr(tiling, 'read_free_memory', lambda _: memory)
+        return fit_tile(net, 3, torch.device('cpu'))
 
     sides = [side(2**power) for power in (10, 24, 26, 28, 30)]
     assert sides[0] == tiling.LEAST
@@ -159,9 +159,9 @@ def test_the_tile_shrinks_with_the_memory(network, multiple, monkeypatch):
 def test_the_tile_fits_as_it_says(monkeypatch):
     """Both maps of this network are alive together, 16 + 3 numbers a pixel, and a convolution may copy them."""
     net = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 3, 3, padding=1))
-    monkeypatch.setattr(tiling, 'free_memory', lambda _: 2 * (2 * 4 * (16 + 3)) * 100**2)
-    assert tile_that_fits(net, 3, torch.device('cpu')) == 100
+    monkeypatch.setattr(tiling, 'read_free_memory', lambda _: 2 * (2 * 4 * (16 + 3)) * 100**2)
+    assert fit_tile(net, 3, torch.device('cpu')) == 100
 
 
 def test_this_machine_has_memory():
-    assert 2**20 < free_memory(torch.device('cpu')) < 2**50
+    assert 2**20 < read_free_memory(torch.device('cpu')) < 2**50

@@ -27,13 +27,13 @@ from tests.toys import REPOSITORY, STUDENT, save_weights
 
 # isort: split
 from dukd_basicsr.cli import main
-from dukd_basicsr.evaluation.pictures import Panel, comparison, most_different_crop
+from dukd_basicsr.evaluation.pictures import Panel, draw_side_by_side, most_different_crop
 from dukd_basicsr.networks import tiling
 from dukd_basicsr.networks.open_network import Opened
 from dukd_basicsr.networks.tiling import OVERLAP
 from dukd_basicsr.networks.weights import build_network
 from dukd_basicsr.resize import imresize
-from dukd_basicsr.upscale import run as upscale_run
+from dukd_basicsr.upscale import upscale as upscale_run
 from dukd_basicsr.upscale.encoding import encode
 from dukd_basicsr.upscale.images import Picture, read
 
@@ -382,7 +382,7 @@ def test_tiles_leave_no_seam_and_are_chosen_by_memory(folder, capsys, monkeypatc
     command = ('in', '--weights', 'compact.pth', '-o')
     assert upscale(*command, 'whole') == 0
     assert upscale(*command, 'given', '--tile', 16) == 0
-    monkeypatch.setattr(tiling, 'tile_that_fits', lambda *_: 50)
+    monkeypatch.setattr(tiling, 'fit_tile', lambda *_: 50)
     assert upscale(*command, 'chosen') == 0
     assert asked == [16, 50 - 2 * 3]
     whole, *others = (np.asarray(Image.open(f'{name}/a.png')).astype(int) for name in ('whole', 'given', 'chosen'))
@@ -488,7 +488,7 @@ def test_comparison_pictures_show_both(folder, weights):
     )  # fmt: skip
     images = [bicubic, network]
     panels = [Panel('bicubic', bicubic), Panel('nearest', network)]
-    np.testing.assert_array_equal(shown, comparison(panels, most_different_crop(images, 64), 64))
+    np.testing.assert_array_equal(shown, draw_side_by_side(panels, most_different_crop(images, 64), 64))
     assert {path.name for path in Path('out/compare').iterdir()} == {'a.png', 'b.png', 'c.png'}
 
 
@@ -578,6 +578,26 @@ def test_webp_has_no_grey(folder, weights):
     np.testing.assert_array_equal(np.asarray(kept), nearest(soft))
 
 
+def test_a_killed_run_goes_on_where_it_was(folder, weights, capsys):
+    for name in 'ab':
+        Image.fromarray(noise(2, 3, 3)).save(f'in/{name}.png')
+    command = ('in', '-o', 'out', '--weights', weights, '--compare')
+    assert upscale(*command) == 0
+    Path('out/a.png').write_bytes(b'as it was')
+    Path('out/compare/b.png').unlink()  # so b is not done
+    assert upscale(*command) == 2
+    capsys.readouterr()
+    code = main(['upscale', *map(str, command), '--skip-existing'])
+    said = capsys.readouterr()
+    assert code == 0
+    assert 'basicsr upscale: 1 of 2 are there already.\n' in said.err
+    assert '1 of 1 images enlarged' in said.out
+    assert Path('out/a.png').read_bytes() == b'as it was'
+    assert Path('out/compare/b.png').exists()
+    with pytest.raises(SystemExit):
+        main(['upscale', *map(str, command), '--skip-existing', '--force'])
+
+
 def test_a_failing_network_and_too_little_memory_are_said(folder, weights, capsys, monkeypatch):
     class Failing(torch.nn.Module):
         def forward(self, x):
@@ -587,14 +607,14 @@ def test_a_failing_network_and_too_little_memory_are_said(folder, weights, capsy
     command = ('in', '-o', 'out', '--weights', weights)
     with monkeypatch.context() as patch:
         patch.setattr(upscale_run, 'open_network', lambda path, _: Opened('toy', Failing(), 2, 3, path, None))
-        patch.setattr(tiling, 'tile_that_fits', lambda *_: 64)
+        patch.setattr(tiling, 'fit_tile', lambda *_: 64)
         code, said = upscale(*command, capsys=capsys)
     assert code == 1
     assert "in/a.png: toy failed on it (can't allocate memory); a smaller --tile takes less memory; it was" in said
     monkeypatch.setattr(upscale_run, 'physical_memory', lambda: 6 * 4 * 32 - 1)
     code, said = upscale(*command, capsys=capsys)
     assert code == 1
-    assert 'in/a.png: its 6x4 enlarged pixels take about 0.0 GiB, and there are 0.0 GiB; cut it into parts; it' in said
+    assert 'in/a.png: its 6x4 enlarged pixels take about 768 B, and there are 767 B; cut it into parts; it' in said
     monkeypatch.setattr(upscale_run, 'physical_memory', lambda: 6 * 4 * 32)
     assert upscale(*command, '--compare') == 1
     assert upscale(*command) == 0

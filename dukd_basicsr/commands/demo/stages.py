@@ -41,9 +41,9 @@ def run(root: Path, iterations: int) -> None:
         _train(root, file, iterations, results / f'{Path(file).stem}.log')
     _heading('5/5', 'benchmark on the held-out photographs')
     from dukd_basicsr import plugin  # noqa: F401  first: makes basicsr importable
-    from dukd_basicsr.evaluation.benchmark import run as benchmark
+    from dukd_basicsr.evaluation.benchmark.tabulate import tabulate_networks
 
-    benchmark.run([options_folder() / file for file in RUNS.values()], results, pictures=True)
+    tabulate_networks([options_folder() / file for file in RUNS.values()], results, pictures=True)
     sys.stdout.write(f'Done in {(time.monotonic() - started) / 60:.1f} min. Table, JSON, CSV and pictures: {results}\n')
 
 

@@ -60,7 +60,7 @@ PACKAGES = (
     Package('safetensors', ('safetensors',), use='.safetensors checkpoints'),
     Package('onnx', ('onnx',), use='basicsr export'),
     Package('onnxruntime', ('onnxruntime', 'onnxruntime-gpu'), use='basicsr export'),
-    Package('matplotlib', ('matplotlib',), use='benchmarks/study'),
+    Package('matplotlib', ('matplotlib',), use='benchmarks/study.py'),
 )
 BY_PLUGIN = ('torchvision', 'basicsr')
 """Imported by the plugin, which mends what keeps them from it."""

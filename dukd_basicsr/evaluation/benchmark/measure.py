@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from basicsr.metrics import calculate_metric
 from basicsr.utils import tensor2img
 from basicsr.utils.registry import DATASET_REGISTRY
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from dukd_basicsr.errors import UserError
+from dukd_basicsr.evaluation.metrics import score
 from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.resize import imresize
 
@@ -51,7 +51,7 @@ class Measurement:
 
     network: Network
     scores: dict[str, float]
-    """Metric name to value."""
+    """Metric name to value; NaN where the output has values that are no numbers."""
     seconds: float
     sr: np.ndarray
     """(H, W, 3) uint8, BGR, as BasicSR saves it."""
@@ -81,7 +81,7 @@ class Bicubic(nn.Module):
         return imresize(lq, self.scale)
 
 
-def build_dataset(dataset_opt: Mapping[str, Any]) -> Dataset:
+def build_dataset(dataset_opt: Mapping[str, Any]) -> Any:
     """BasicSR's `build_dataset` without its log line, which would break the progress bar in two.
 
     Images come by name: BasicSR lists a folder in the order of the file system, which differs between machines.
@@ -95,7 +95,7 @@ def build_dataset(dataset_opt: Mapping[str, Any]) -> Dataset:
 
 def evaluate(
     networks: Sequence[Network],
-    dataset: Dataset,
+    dataset: Any,
     metrics: Mapping[str, Mapping[str, Any]],
     device: torch.device,
     label: str,
@@ -117,8 +117,8 @@ def evaluate(
     Raises:
         UserError: A network's output has not the size of the ground truth.
     """
-    count = len(dataset)  # type: ignore[arg-type]
-    forward = forward or _whole
+    count = len(dataset)
+    forward = forward or _ask_whole
     with tqdm(total=count * len(networks), desc=label, unit='image', dynamic_ncols=True) as bar:
         for index in range(count):
             sample = dataset[index]
@@ -133,27 +133,28 @@ def evaluate(
             yield ImageResult(Path(sample['lq_path']).stem, gt, measurements)
 
 
-def _whole(network: Network, lq: Tensor) -> tuple[Tensor, bool]:
+def _ask_whole(network: Network, lq: Tensor) -> tuple[Tensor, bool]:
     return super_resolve(network.net, lq), False
 
 
 def _measure(
     network: Network, lq: Tensor, gt: np.ndarray, metrics: Mapping[str, Mapping[str, Any]], where: str, forward: Forward
 ) -> Measurement:
-    start = _now(lq.device)
+    start = _read_clock(lq.device)
     output, tiled = forward(network, lq)
-    seconds = _now(lq.device) - start
+    seconds = _read_clock(lq.device) - start
     sr = tensor2img([output])
     if sr.shape != gt.shape:
         raise UserError(
             f'{where}: {network.name} makes it {sr.shape[1]}x{sr.shape[0]}, but the ground truth is '
             f"{gt.shape[1]}x{gt.shape[0]}; make network_g's upscale, scale and the set's dataroot_lq agree."
         )
-    scores = {name: float(calculate_metric({'img': sr, 'img2': gt}, dict(opt))) for name, opt in metrics.items()}
+    # 8 bits turn what is no number into black, which scores like any picture.
+    scores = score(sr, gt, metrics) if output.isfinite().all() else dict.fromkeys(metrics, math.nan)
     return Measurement(network, scores, seconds, sr, tiled)
 
 
-def _now(device: torch.device) -> float:
+def _read_clock(device: torch.device) -> float:
     """Seconds, after everything that was asked of the device is done."""
     if device.type == 'cuda':
         torch.cuda.synchronize(device)

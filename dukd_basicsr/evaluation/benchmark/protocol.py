@@ -48,7 +48,7 @@ class Protocol:
         return '; '.join(f'{", ".join(names)} {how}' for how, names in groups.items())
 
 
-def common_protocol(files: Mapping[Path, Options]) -> Protocol:
+def find_common_protocol(files: Mapping[Path, Options]) -> Protocol:
     """The protocol that all options files agree on.
 
     Args:
@@ -63,7 +63,7 @@ def common_protocol(files: Mapping[Path, Options]) -> Protocol:
         f'{file}: {difference} (the second value is that of {first}); one table has one protocol: make them equal, '
         'or run basicsr benchmark once for each.'
         for file, protocol in others
-        for difference in _differences(protocol, expected)
+        for difference in _find_differences(protocol, expected)
     ]
     if differences:
         raise UserError(*differences)
@@ -86,7 +86,7 @@ def _read(opt: Options, file: Path) -> Protocol:
             raise UserError(f'{file}: two test sets are named {name}; give each its own name.')
         if section.get('dataroot_gt') is None:
             raise UserError(f'{file}: datasets.{key} has no dataroot_gt, so there is nothing to compare with.')
-        sets[name] = _dataset_options(section, opt['scale'])
+        sets[name] = _complete_section(section, opt['scale'])
     better = {'better'}  # says which checkpoint is best, not how a number is measured
     return Protocol(
         scale=opt['scale'],
@@ -96,7 +96,7 @@ def _read(opt: Options, file: Path) -> Protocol:
     )  # fmt: skip
 
 
-def _dataset_options(section: Options, scale: int) -> dict[str, Any]:
+def _complete_section(section: Options, scale: int) -> dict[str, Any]:
     """One section as BasicSR's parse_options leaves it; 'test' and 'val' sets are read alike."""
     dataset = {**section, 'phase': 'test', 'scale': scale}
     for key in ('dataroot_gt', 'dataroot_lq'):
@@ -105,9 +105,9 @@ def _dataset_options(section: Options, scale: int) -> dict[str, Any]:
     return dataset
 
 
-def _differences(protocol: Protocol, expected: Protocol) -> list[str]:
+def _find_differences(protocol: Protocol, expected: Protocol) -> list[str]:
     """What two files do not agree on, e.g. 'val.metrics.psnr.crop_border is 2, not 4'."""
-    here, there = _flat(protocol), _flat(expected)
+    here, there = _flatten(protocol), _flatten(expected)
     names = list(dict.fromkeys([*there, *here]))
     return [
         f'{name} is {here.get(name, "not there")}, not {there.get(name, "there")}'
@@ -116,7 +116,7 @@ def _differences(protocol: Protocol, expected: Protocol) -> list[str]:
     ]
 
 
-def _flat(protocol: Protocol) -> dict[str, Any]:
+def _flatten(protocol: Protocol) -> dict[str, Any]:
     """Everything that decides a number, by the name it has in the options file; absent and ~ are the same."""
     flat = {'scale': protocol.scale}
     for name, dataset in protocol.sets.items():

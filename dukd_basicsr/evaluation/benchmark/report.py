@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset
 
+from dukd_basicsr.data.atomic import write_result
 from dukd_basicsr.evaluation.benchmark.measure import Network
 from dukd_basicsr.evaluation.benchmark.protocol import Protocol
 from dukd_basicsr.networks.cost import OUTPUT_HEIGHT, OUTPUT_WIDTH
 
 DECIMALS = {'psnr': 3, 'ssim': 4, 'lpips': 4}
+_COST = f'{OUTPUT_WIDTH}x{OUTPUT_HEIGHT} output'
+_MEMORY = {'cuda': "measured by torch's CUDA allocator", 'cpu': 'counted as bytes of living tensors'}
+_WARM_UP = {'cuda': 'a warm-up of each', 'cpu': 'one warm-up'}
+_ENSEMBLE = {True: 'x8 geometric self-ensemble in the rows with a +, none in the others', False: 'no self-ensemble'}
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,8 @@ class Row:
     macs: int | None
     """For a 1280x720 output."""
     ms_per_image: float
-    scores: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Test set to metric to mean over the set's images."""
+    scores: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    """Test set to metric to mean over the set's images; None where it is no number."""
     self_ensemble: bool = False
     memory: int | None = None
     """Bytes of a forward for a 1280x720 output."""
@@ -53,10 +59,10 @@ def to_markdown(rows: Sequence[Row]) -> str:
     first, with_memory = rows[0].scores, any(row.memory is not None for row in rows)
     header = ['network', 'params', 'MACs', 'ms/image', *(['memory'] if with_memory else [])]
     header += [f'{name} {" / ".join(metric.upper() for metric in metrics)}' for name, metrics in first.items()]
-    return aligned([header, *(_cells(row, with_memory) for row in rows)])
+    return align([header, *(_write_cells(row, with_memory) for row in rows)])
 
 
-def aligned(lines: Sequence[Sequence[str]]) -> str:
+def align(lines: Sequence[Sequence[str]]) -> str:
     """Markdown of padded cells: header, then rows; the first column to the left, the others to the right."""
     header = lines[0]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
@@ -74,25 +80,27 @@ def write(out: Path, content: dict[str, Any], rows: Sequence[Row], images: Itera
         rows (Sequence[Row]): The table.
         images (Iterable[dict]): One record a network and image, all with the same keys.
         note (str): The protocol in words, for the Markdown file.
+
+    Raises:
+        RunError: One of them cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    (out / 'benchmark.md').write_text(f'{to_markdown(rows)}\n{note}\n', encoding='utf-8')
-    (out / 'benchmark.json').write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
-    _write_csv(out / 'benchmark.csv', [_record(row) for row in rows])
-    _write_csv(out / 'benchmark_images.csv', list(images))
+    write_result(out / 'benchmark.md', f'{to_markdown(rows)}\n{note}\n'.encode())
+    write_result(out / 'benchmark.json', (json.dumps(content, indent=2) + '\n').encode())
+    write_result(out / 'benchmark.csv', _to_csv([_flatten(row) for row in rows]))
+    write_result(out / 'benchmark_images.csv', _to_csv(list(images)))
 
 
-def _cells(row: Row, with_memory: bool) -> list[str]:
+def _write_cells(row: Row, with_memory: bool) -> list[str]:
     scores = [
-        ' / '.join(f'{value:.{DECIMALS.get(name, 3)}f}' for name, value in metrics.items())
+        ' / '.join('-' if value is None else f'{value:.{DECIMALS.get(name, 3)}f}' for name, value in metrics.items())
         for metrics in row.scores.values()
     ]
-    memory = ['-' if row.memory is None else f'{_short(row.memory)}B'] if with_memory else []
-    size = [_short(row.params), _short(row.macs), f'{row.ms_per_image:.1f}']
+    memory = ['-' if row.memory is None else f'{_shorten(row.memory)}B'] if with_memory else []
+    size = [_shorten(row.params), _shorten(row.macs), f'{row.ms_per_image:.1f}']
     return [row.name.replace('|', r'\|'), *size, *memory, *scores]
 
 
-def _short(number: int | None) -> str:
+def _shorten(number: int | None) -> str:
     """Three digits and a unit: 778 K, 10.5 G; a dash for what has no such number."""
     if number is None:
         return '-'
@@ -103,37 +111,37 @@ def _short(number: int | None) -> str:
     return f'{value:.{decimals}f}{units[0]}'
 
 
-def _record(row: Row) -> dict[str, Any]:
+def _flatten(row: Row) -> dict[str, Any]:
     record = asdict(row)
     scores = record.pop('scores')
     return record | {f'{name}_{metric}': value for name, values in scores.items() for metric, value in values.items()}
 
 
-def _write_csv(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.DictWriter(file, fieldnames=list(records[0]))
-        writer.writeheader()
-        writer.writerows(records)
+def _to_csv(records: Sequence[dict[str, Any]]) -> bytes:
+    text = io.StringIO(newline='')
+    writer = csv.DictWriter(text, fieldnames=list(records[0]))
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue().encode()
 
 
-_COST = f'{OUTPUT_WIDTH}x{OUTPUT_HEIGHT} output'
-_MEMORY = {'cuda': "measured by torch's CUDA allocator", 'cpu': 'counted as bytes of living tensors'}
-_WARM_UP = {'cuda': 'a warm-up of each', 'cpu': 'one warm-up'}
-_ENSEMBLE = {True: 'x8 geometric self-ensemble in the rows with a +, none in the others', False: 'no self-ensemble'}
-
-
-def describe(protocol: Protocol, sets: Mapping[str, Dataset], records: Iterable[Mapping[str, Any]],
-             networks: Sequence[Network], device: torch.device) -> dict[str, Any]:  # fmt: skip
+def describe_protocol(
+    protocol: Protocol,
+    sets: Mapping[str, Sized],
+    records: Iterable[Mapping[str, Any]],
+    networks: Sequence[Network],
+    device: torch.device,
+) -> dict[str, Any]:
     """The protocol for benchmark.json, its 'text' for the eye.
 
     Args:
         protocol (Protocol): Sets and metrics.
-        sets (Mapping[str, Dataset]): Their images.
+        sets (Mapping[str, Sized]): Their images.
         records (Iterable[Mapping]): Lines of benchmark_images.csv.
         networks (Sequence[Network]): The rows.
         device (torch.device): Where the networks were.
     """
-    counts = {name: len(dataset) for name, dataset in sets.items()}  # type: ignore[arg-type]
+    counts = {name: len(dataset) for name, dataset in sets.items()}
     first, timed = next(iter(counts.items()))
     threads = torch.get_num_threads()
     cpu = f'CPU, {threads} thread{"s" if threads > 1 else ""}'
@@ -141,7 +149,13 @@ def describe(protocol: Protocol, sets: Mapping[str, Dataset], records: Iterable[
     images = ', '.join(f'{name} {count}' for name, count in counts.items())
     self_ensemble = any(network.self_ensemble for network in networks)
     notes = list(dict.fromkeys(note for network in networks for note in network.notes))
+    records = list(records)
     tiled = Counter((record['network'], record['set']) for record in records if record['tiled'])
+    unscored = Counter(
+        (record['network'], record['set'])
+        for record in records
+        if any(math.isnan(record[metric]) for metric in protocol.metrics)
+    )
     text = (
         f'Protocol: x{protocol.scale}; {protocol.describe_metrics()}; mean over images ({images}), LR as given, '
         f'SR rounded to 8 bits, {_ENSEMBLE[self_ensemble]}. MACs and memory for {_COST}; memory: weights and the peak '
@@ -151,6 +165,11 @@ def describe(protocol: Protocol, sets: Mapping[str, Dataset], records: Iterable[
     if tiled:
         parts = ', '.join(f'{network} {count} of {counts[name]} of {name}' for (network, name), count in tiled.items())
         text += f' Computed in tiles, with the result of the whole image: {parts}.'
+    if unscored:
+        parts = ', '.join(
+            f'{network} on {count} of {counts[name]} of {name}' for (network, name), count in unscored.items()
+        )
+        text += f' No score (-) where an answer or a metric is no number: {parts}.'
     text += ''.join(f' {note}' for note in notes)
-    return {**asdict(protocol), 'images': counts, 'torch': torch.__version__, 'device': hardware,
-            'self_ensemble': self_ensemble, 'text': text}  # fmt: skip
+    about = {'images': counts, 'torch': torch.__version__, 'device': hardware}
+    return {**asdict(protocol), **about, 'self_ensemble': self_ensemble, 'text': text}

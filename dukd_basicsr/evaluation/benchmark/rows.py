@@ -38,16 +38,16 @@ def load_networks(
             number of channels; two rows of one name.
     """
     first, errors = next(iter(files.values())), list[str]()
-    networks = _of_files(files, device, bool(weights), errors)
+    networks = _load_files(files, device, bool(weights), errors)
     checkpoints: list[Network] = []
     for path in weights:
         try:
             checkpoints.append(_load_checkpoint(path, files, device))
         except UserError as error:
             errors += error.messages
-    networks += _named_apart(checkpoints, networks)
+    networks += _tell_apart(checkpoints, networks)
     if self_ensemble:
-        networks = [each for network in networks for each in (network, _self_ensemble(network))]
+        networks = [each for network in networks for each in (network, _ensemble(network))]
     names = ['bicubic', *(network.name for network in networks)]
     errors += [
         f'two networks are named {name}; give each options file a name of its own (and each checkpoint a file name).'
@@ -59,7 +59,9 @@ def load_networks(
     return [Network('bicubic', 'bicubic', Bicubic(first['scale']).eval()), *networks]
 
 
-def _of_files(files: Mapping[Path, Options], device: torch.device, may_lack: bool, errors: list[str]) -> list[Network]:
+def _load_files(
+    files: Mapping[Path, Options], device: torch.device, may_lack: bool, errors: list[str]
+) -> list[Network]:
     """The students in the order of the files, then their teachers; what is wrong goes to `errors`."""
     students: list[Network] = []
     teachers: dict[tuple[Any, ...], Network] = {}
@@ -75,14 +77,14 @@ def _of_files(files: Mapping[Path, Options], device: torch.device, may_lack: boo
     return [*students, *teachers.values()]
 
 
-def _self_ensemble(network: Network) -> Network:
+def _ensemble(network: Network) -> Network:
     return replace(network, name=f'{network.name}+', net=SelfEnsemble(network.net), self_ensemble=True)
 
 
 def _load_checkpoint(path: Path, files: Mapping[Path, Options], device: torch.device) -> Network:
     """Any file that `open_network` can open, if it does the task of the options files."""
     opt = next(iter(files.values()))
-    opened = _opened(path, files)
+    opened = _open(path, files)
     channels = input_channels(opt['network_g'])
     if (opened.scale, opened.channels) != (opt['scale'], channels):
         raise UserError(
@@ -93,7 +95,7 @@ def _load_checkpoint(path: Path, files: Mapping[Path, Options], device: torch.de
     return Network(opened.name, 'student', net, str(path), channels, notes=opened.notes)
 
 
-def _opened(path: Path, files: Iterable[Path]) -> Opened:
+def _open(path: Path, files: Iterable[Path]) -> Opened:
     """As the file itself tells; where it does not tell all, as the network of an options file, if it fits that.
 
     A network of one's own class has no known layout, and EDSR's weights do not say what img_range and res_scale they
@@ -115,7 +117,7 @@ def _opened(path: Path, files: Iterable[Path]) -> Opened:
     return found
 
 
-def _named_apart(checkpoints: Sequence[Network], others: Sequence[Network]) -> list[Network]:
+def _tell_apart(checkpoints: Sequence[Network], others: Sequence[Network]) -> list[Network]:
     """Checkpoints of one run, or of one name in several folders, are called by their paths."""
     names = [network.name for network in (*others, *checkpoints)]
     return [
@@ -126,23 +128,23 @@ def _named_apart(checkpoints: Sequence[Network], others: Sequence[Network]) -> l
 
 def _has_weights(opt: Options, file: Path) -> bool:
     try:
-        return _student_weights(opt, file)[0].is_file()
+        return _find_student_weights(opt, file)[0].is_file()
     except UserError:
         return False
 
 
 def _load_student(opt: Options, file: Path, device: torch.device) -> Network:
     """`network_g` with its trained weights."""
-    path, param_key, strict = _student_weights(opt, file)
+    path, param_key, strict = _find_student_weights(opt, file)
     net = load_network(opt['network_g'], str(path), param_key, strict, str(file))
     net = net.eval().requires_grad_(False).to(device)
     return Network(opt['name'], 'student', net, str(path), input_channels(opt['network_g']))
 
 
-def _student_weights(opt: Options, file: Path) -> tuple[Path, str | None, bool]:
+def _find_student_weights(opt: Options, file: Path) -> tuple[Path, str | None, bool]:
     """File, key and strictness of what BasicSR validates with, that is the EMA where there is one."""
     if 'train' in opt:
-        return _newest_weights(opt['name'], file), 'params_ema', True
+        return _find_newest_weights(opt['name'], file), 'params_ema', True
     path_opt = opt.get('path') or {}
     if path_opt.get('pretrain_network_g') is None:
         raise UserError(f'{file}: path.pretrain_network_g: a test needs weights; give the path of their checkpoint.')
@@ -150,7 +152,7 @@ def _student_weights(opt: Options, file: Path) -> tuple[Path, str | None, bool]:
     return path, path_opt.get('param_key_g', 'params'), path_opt.get('strict_load_g', True)
 
 
-def _newest_weights(name: str, file: Path) -> Path:
+def _find_newest_weights(name: str, file: Path) -> Path:
     """What a training of this name wrote last, under the current directory as with every command of BasicSR."""
     folder = Path('experiments') / name / 'models'
     latest = folder / 'net_g_latest.pth'

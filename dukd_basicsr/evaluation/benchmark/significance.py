@@ -10,7 +10,7 @@ import numpy as np
 
 from dukd_basicsr.errors import UserError, did_you_mean
 from dukd_basicsr.evaluation.benchmark.measure import Network
-from dukd_basicsr.evaluation.benchmark.report import aligned
+from dukd_basicsr.evaluation.benchmark.report import align
 
 RESAMPLES = 10_000
 LEVEL = 0.95
@@ -52,10 +52,8 @@ def paired_bootstrap(a: Sequence[float], b: Sequence[float], resamples: int = RE
         differences = np.where(first == second, 0.0, first - second)  # the PSNR of two perfect images is infinite
     generator, count = np.random.default_rng(seed), len(differences)
     at_once = max(1, CHUNK // count)
-    means = np.concatenate([
-        differences[generator.integers(0, count, (min(at_once, resamples - done), count))].mean(-1)
-        for done in range(0, resamples, at_once)
-    ])  # fmt: skip
+    sizes = [min(at_once, resamples - done) for done in range(0, resamples, at_once)]
+    means = np.concatenate([differences[generator.integers(0, count, (size, count))].mean(-1) for size in sizes])
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Comparison(float(differences.mean()), float(low), float(high), float((means < 0).mean()))
 
@@ -77,12 +75,15 @@ def check_rows(names: tuple[str, str], networks: Sequence[Network]) -> None:
     ensembles = [name for name in names if rows[name].self_ensemble]
     plain = [name for name in names if not rows[name].self_ensemble]
     if ensembles and plain and ensembles[0] != f'{plain[0]}+':
-        raise UserError(f'--compare: {ensembles[0]} is a self-ensemble and {plain[0]} is none; compare '
-                        f'{ensembles[0].removesuffix("+")} with {plain[0]}.')  # fmt: skip
+        raise UserError(
+            f'--compare: {ensembles[0]} is a self-ensemble and {plain[0]} is none; compare '
+            f'{ensembles[0].removesuffix("+")} with {plain[0]}.'
+        )
 
 
-def compare(records: Iterable[Mapping[str, Any]], names: tuple[str, str], sets: Iterable[str],
-            metrics: Iterable[str]) -> list[dict[str, Any]]:  # fmt: skip
+def compare_rows(
+    records: Iterable[Mapping[str, Any]], names: tuple[str, str], sets: Iterable[str], metrics: Iterable[str]
+) -> list[dict[str, Any]]:
     """The paired bootstrap of every set and metric.
 
     Args:
@@ -106,15 +107,13 @@ def compare(records: Iterable[Mapping[str, Any]], names: tuple[str, str], sets: 
     return found
 
 
-def to_markdown(results: Sequence[Mapping[str, Any]], names: tuple[str, str]) -> str:
+def format_comparison(results: Sequence[Mapping[str, Any]], names: tuple[str, str]) -> str:
     """A table with a line a set and metric, and how to read it."""
     lines = [[f'{names[0]} - {names[1]}', 'images', 'difference', '95 % interval', 'below zero']]
-    lines += [
-        [f'{each["set"]} {each["metric"].upper()}', str(each['images']), f'{each["mean"]:+.4f}',
-         f'{each["low"]:+.4f} to {each["high"]:+.4f}', f'{100 * each["below_zero"]:.1f} %']
-        for each in results
-    ]  # fmt: skip
+    for each in results:
+        what, interval = f'{each["set"]} {each["metric"].upper()}', f'{each["low"]:+.4f} to {each["high"]:+.4f}'
+        lines.append([what, str(each['images']), f'{each["mean"]:+.4f}', interval, f'{100 * each["below_zero"]:.1f} %'])
     return (
-        f'{aligned(lines)}\nMean difference over the images, paired bootstrap: {RESAMPLES:,} resamples of the images '
+        f'{align(lines)}\nMean difference over the images, paired bootstrap: {RESAMPLES:,} resamples of the images '
         'with replacement, seed 0; below zero: the fraction of resamples whose mean difference is negative.\n'
     )

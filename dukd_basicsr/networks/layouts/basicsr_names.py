@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dukd_basicsr.networks.layouts.layout import Layout, numbered, shuffled_scale
+from dukd_basicsr.networks.layouts.layout import Layout, count_numbers, read_scale
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 WIDE = 256
@@ -25,9 +25,9 @@ def edsr(weights: Mapping[str, Tensor]) -> Layout | None:
     """EDSR."""
     if 'body.0.conv1.weight' not in weights or 'conv_after_body.weight' not in weights:
         return None
-    network = _ends('EDSR', weights) | {'num_block': numbered(weights, r'body\.(\d+)\.conv1\.weight')}
+    network = _read_ends('EDSR', weights) | {'num_block': count_numbers(weights, r'body\.(\d+)\.conv1\.weight')}
     wide = network['num_feat'] >= WIDE
-    network |= {'upscale': shuffled_scale(weights), 'res_scale': 0.1 if wide else 1.0} | _range()
+    network |= {'upscale': read_scale(weights), 'res_scale': 0.1 if wide else 1.0} | _assume_range()
     note = 'res_scale is not in the file: ' + ('0.1 is assumed, as EDSR-L has it.' if wide else '1 is assumed.')
     return Layout('BasicSR', network, weights, (note, RANGE_NOTE), ASSUMED)
 
@@ -37,22 +37,22 @@ def rcan(weights: Mapping[str, Tensor]) -> Layout | None:
     if 'body.0.residual_group.0.rcab.0.weight' not in weights:
         return None
     squeezed, features = weights['body.0.residual_group.0.rcab.3.attention.1.weight'].shape[:2]
-    network = _ends('RCAN', weights) | {
-        'num_group': numbered(weights, r'body\.(\d+)\.conv\.weight'),
-        'num_block': numbered(weights, r'body\.0\.residual_group\.(\d+)\.rcab\.0\.weight'),
+    network = _read_ends('RCAN', weights) | {
+        'num_group': count_numbers(weights, r'body\.(\d+)\.conv\.weight'),
+        'num_block': count_numbers(weights, r'body\.0\.residual_group\.(\d+)\.rcab\.0\.weight'),
         'squeeze_factor': features // squeezed,
-        'upscale': shuffled_scale(weights),
+        'upscale': read_scale(weights),
         'res_scale': 1.0,
     }
     note = 'res_scale is not in the file: 1 is assumed.'
-    return Layout('BasicSR', network | _range(), weights, (note, RANGE_NOTE), ASSUMED)
+    return Layout('BasicSR', network | _assume_range(), weights, (note, RANGE_NOTE), ASSUMED)
 
 
 def msrresnet(weights: Mapping[str, Tensor]) -> Layout | None:
     """MSRResNet, the modified SRResNet."""
     if 'upconv1.weight' not in weights:
         return None
-    network = _ends('MSRResNet', weights) | {'num_block': numbered(weights, r'body\.(\d+)\.conv1\.weight')}
+    network = _read_ends('MSRResNet', weights) | {'num_block': count_numbers(weights, r'body\.(\d+)\.conv1\.weight')}
     outputs, inputs = weights['upconv1.weight'].shape[:2]
     upscale = 4 if 'upconv2.weight' in weights else math.isqrt(outputs // inputs)
     return Layout('BasicSR', network | {'upscale': upscale}, weights)
@@ -62,12 +62,12 @@ def rrdbnet(weights: Mapping[str, Tensor]) -> Layout | None:
     """RRDBNet of ESRGAN and Real-ESRGAN; x2 and x1 start with a pixel-unshuffle, which the first layer shows."""
     if 'body.0.rdb1.conv1.weight' not in weights:
         return None
-    network = _ends('RRDBNet', weights)
+    network = _read_ends('RRDBNet', weights)
     scale, shrink = {4: (2, 4), 16: (1, 16)}.get(network['num_in_ch'] / network['num_out_ch'], (4, 1))
     network |= {
         'num_in_ch': network['num_in_ch'] // shrink,
         'scale': scale,
-        'num_block': numbered(weights, r'body\.(\d+)\.rdb1\.conv1\.weight'),
+        'num_block': count_numbers(weights, r'body\.(\d+)\.rdb1\.conv1\.weight'),
         'num_grow_ch': weights['body.0.rdb1.conv1.weight'].shape[0],
     }
     return Layout('BasicSR', network, weights)
@@ -96,12 +96,12 @@ def srvggnet(weights: Mapping[str, Tensor]) -> Layout | None:
     return Layout('BasicSR', network, weights, (note,), ('act_type',))
 
 
-def _ends(kind: str, weights: Mapping[str, Tensor]) -> dict[str, Any]:
+def _read_ends(kind: str, weights: Mapping[str, Tensor]) -> dict[str, Any]:
     """What the first and the last convolution say."""
     features, channels = weights['conv_first.weight'].shape[:2]
     outputs = weights['conv_last.weight'].shape[0]
     return {'type': kind, 'num_in_ch': channels, 'num_out_ch': outputs, 'num_feat': features}
 
 
-def _range() -> dict[str, Any]:
+def _assume_range() -> dict[str, Any]:
     return {'img_range': 255.0, 'rgb_mean': list(DIV2K_MEAN)}

@@ -50,7 +50,7 @@ def rcan(weights: Mapping[str, Tensor]) -> Layout | None:
         UserError: As for `edsr`.
     """
     layout = _recognise(weights, 'body.0.body.0.body.3.conv_du.0.weight', _RCAN, basicsr_names.rcan)
-    return layout and _without(layout, 'res_scale')
+    return layout and _drop_assumptions(layout, 'res_scale')
 
 
 def _recognise(
@@ -92,8 +92,8 @@ def _fold(
     second must undo the first: c = 1 / a, d = -b / a. R is 255, EDSR-PyTorch's default, or 1: the one that puts the
     mean into [0, 1].
     """
-    scale = _scale('sub_mean', sub_mean_weight)
-    undone = _scale('add_mean', add_mean_weight)
+    scale = _read_factor('sub_mean', sub_mean_weight)
+    undone = _read_factor('add_mean', add_mean_weight)
     mean = -sub_mean_bias / scale
     if abs(undone * scale - 1) > 1e-4 or not torch.allclose(add_mean_bias, mean, rtol=1e-4, atol=1e-6):
         raise UserError("add_mean does not undo sub_mean (std is not 1?), as BasicSR's networks would; it cannot be "
@@ -106,20 +106,20 @@ def _fold(
         'img_range': round(whole * scale, 6),
         'rgb_mean': [round(float(value) / whole, 7) for value in mean],
     }
-    layout = _without(replace(layout, network={**layout.network, **arguments}), *arguments)
+    layout = _drop_assumptions(replace(layout, network={**layout.network, **arguments}), *arguments)
     if mean.any():
         return layout
     note = 'img_range cannot be told from a mean of zero: 255 is assumed.'
     return replace(layout, notes=(*layout.notes, note), assumed=(*layout.assumed, 'img_range'))
 
 
-def _without(layout: Layout, *known: str) -> Layout:
+def _drop_assumptions(layout: Layout, *known: str) -> Layout:
     """The layout after some of its assumptions have turned out to be known."""
     notes = tuple(note for note in layout.notes if not note.startswith(known))
     return replace(layout, notes=notes, assumed=tuple(name for name in layout.assumed if name not in known))
 
 
-def _scale(name: str, weight: Tensor) -> float:
+def _read_factor(name: str, weight: Tensor) -> float:
     """The factor of a scaled identity."""
     matrix = weight.flatten(1)
     factor = float(matrix[0, 0])

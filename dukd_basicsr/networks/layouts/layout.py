@@ -33,14 +33,14 @@ class Layout:
 
     def flow(self) -> str:
         """`network` as YAML in one line."""
-        return _flow(self.network)
+        return _write_line(self.network)
 
     def block(self, key: str) -> str:
         """`network` as a block of an options file."""
-        return f'{key}:\n' + ''.join(f'  {_flow({name: value})[1:-1]}\n' for name, value in self.network.items())
+        return f'{key}:\n' + ''.join(f'  {_write_line({name: value})[1:-1]}\n' for name, value in self.network.items())
 
 
-def _flow(mapping: Mapping[str, Any]) -> str:
+def _write_line(mapping: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(mapping), default_flow_style=True, sort_keys=False, width=math.inf).strip()
 
 
@@ -78,14 +78,14 @@ def architecture(kind: str) -> Any:
     return ARCH_REGISTRY.get(suffixed if kind not in ARCH_REGISTRY and suffixed in ARCH_REGISTRY else kind)
 
 
-def numbered(weights: Mapping[str, Tensor], pattern: str) -> int:
+def count_numbers(weights: Mapping[str, Tensor], pattern: str) -> int:
     """How many different numbers the one group of `pattern` has among the names."""
     return len({match[1] for name in weights if (match := re.fullmatch(pattern, name))})
 
 
-def shuffled_scale(weights: Mapping[str, Tensor]) -> int:
+def read_scale(weights: Mapping[str, Tensor]) -> int:
     """The scale of BasicSR's `Upsample` under 'upsample.': one convolution per doubling, or one for x3."""
     if 'upsample.0.weight' not in weights:
         return 1
     outputs, inputs = weights['upsample.0.weight'].shape[:2]
-    return 3 if outputs == 9 * inputs else 2 ** numbered(weights, r'upsample\.(\d+)\.weight')
+    return 3 if outputs == 9 * inputs else 2 ** count_numbers(weights, r'upsample\.(\d+)\.weight')

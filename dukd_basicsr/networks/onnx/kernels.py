@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dukd_basicsr.evaluation.benchmark.measure import super_resolve
+from dukd_basicsr.networks.padding import super_resolve
 
 LEEWAY = 0.5
 """In dB. Between a value that is rounded up on one machine and down on another lie hundredths; saturation costs whole

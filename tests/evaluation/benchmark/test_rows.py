@@ -8,7 +8,7 @@ from torch import nn
 
 from dukd_basicsr import cli
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.evaluation.benchmark import run as benchmark
+from dukd_basicsr.evaluation.benchmark.tabulate import tabulate_networks
 from tests.evaluation.benchmark.option_files import write_options
 from tests.toys import STUDENT, TEACHER, save_weights
 
@@ -22,7 +22,9 @@ def images(out, row, metric='psnr'):
 
 
 def test_rows_with_a_plus_are_self_ensembles(tmp_path, capsys):
-    content = benchmark.run([write_options(tmp_path, 'ours', teacher=TEACHER)], tmp_path / 'out', self_ensemble=True)
+    content = tabulate_networks(
+        [write_options(tmp_path, 'ours', teacher=TEACHER)], tmp_path / 'out', self_ensemble=True
+    )
     rows = {row['name']: row for row in content['rows']}
     assert list(rows) == ['bicubic', 'ours', 'ours+', 'teacher (teacher)', 'teacher (teacher)+']
     assert [row['self_ensemble'] for row in content['rows']] == [False, False, True, False, True]
@@ -35,7 +37,7 @@ def test_rows_with_a_plus_are_self_ensembles(tmp_path, capsys):
 
 def test_a_plain_table_says_so_and_has_all_its_columns(tmp_path):
     out = tmp_path / 'out'
-    content = benchmark.run([write_options(tmp_path, 'ours')], out)
+    content = tabulate_networks([write_options(tmp_path, 'ours')], out)
     assert 'no self-ensemble. MACs and memory for 1280x720 output' in content['protocol']['text']
     assert [row['memory'] is None for row in content['rows']] == [True, False]
     assert ' memory |' in (out / 'benchmark.md').read_text()
@@ -72,12 +74,12 @@ def test_two_rows_are_compared_image_by_image(tmp_path, capsys):
 def test_rows_that_do_not_compare_are_refused_before_anything_is_measured(tmp_path, rows, sentence):
     files = [write_options(tmp_path, name) for name in ('ours', 'other')]
     with pytest.raises(UserError, match=re.escape(sentence)):
-        benchmark.run(files, tmp_path / 'out', self_ensemble=True, compare=rows)
+        tabulate_networks(files, tmp_path / 'out', self_ensemble=True, compare=rows)
     assert not (tmp_path / 'out').exists()
 
 
 def test_what_a_self_ensemble_brings_can_be_tested(tmp_path):
-    content = benchmark.run([write_options(tmp_path, 'ours')], None, self_ensemble=True, compare=('ours+', 'ours'))
+    content = tabulate_networks([write_options(tmp_path, 'ours')], None, self_ensemble=True, compare=('ours+', 'ours'))
     assert content['comparison']['results'][0]['mean'] != 0
 
 
@@ -89,13 +91,13 @@ def test_a_tile_has_a_side(tmp_path, capsys):
 def test_checkpoints_are_rows(tmp_path, capsys):
     file = write_options(tmp_path, 'ours')
     save_weights(tmp_path / 'teacher.pth', TEACHER)
-    content = benchmark.run([file], None, weights=[tmp_path / 'teacher.pth', tmp_path / 'ours.pth'])
+    content = tabulate_networks([file], None, weights=[tmp_path / 'teacher.pth', tmp_path / 'ours.pth'])
     assert [row['name'] for row in content['rows']] == ['bicubic', 'ours', 'teacher', str(tmp_path / 'ours.pth')]
     ours, teacher, again = content['rows'][1:]
     assert again['scores'] == ours['scores']
     assert (again['params'], again['macs'], again['memory']) == (ours['params'], ours['macs'], ours['memory'])
     assert (teacher['kind'], teacher['weights']) == ('student', str(tmp_path / 'teacher.pth'))
-    alone = benchmark.run([write_options(tmp_path, 'alone', teacher=TEACHER)], None)
+    alone = tabulate_networks([write_options(tmp_path, 'alone', teacher=TEACHER)], None)
     save_weights(tmp_path / 'teacher.pth', TEACHER)
     assert teacher['params'] == alone['rows'][2]['params'] > ours['params']
 
@@ -107,25 +109,25 @@ def test_checkpoints_of_a_run_are_called_by_their_paths(tmp_path):
     paths = [models / 'net_g_10.pth', models / 'net_g_20.pth']
     for path in paths:
         save_weights(path, STUDENT)
-    assert [row['name'] for row in benchmark.run([file], None, weights=paths)['rows'][2:]] == list(map(str, paths))
+    assert [row['name'] for row in tabulate_networks([file], None, weights=paths)['rows'][2:]] == list(map(str, paths))
     with pytest.raises(UserError, match=re.escape(f'two networks are named {paths[0]}; ')):
-        benchmark.run([file], None, weights=[paths[0], paths[0]])
+        tabulate_networks([file], None, weights=[paths[0], paths[0]])
 
 
 def test_a_file_without_weights_gives_the_protocol(tmp_path, capsys):
     file = write_options(tmp_path, 'ours', teacher=TEACHER)
     (tmp_path / 'ours.pth').unlink()
-    content = benchmark.run([file], None, weights=[tmp_path / 'teacher.pth'])
+    content = tabulate_networks([file], None, weights=[tmp_path / 'teacher.pth'])
     assert [row['name'] for row in content['rows']] == ['bicubic', 'teacher']
     assert f'{file} has no weights yet: it gives test sets and metrics only.' in capsys.readouterr().err
     with pytest.raises(UserError, match=r'ours\.pth: there is no such checkpoint file'):
-        benchmark.run([file], None)
+        tabulate_networks([file], None)
 
 
 def test_an_exported_file_is_a_row_of_the_same_numbers(tmp_path):
     file, exported = write_options(tmp_path, 'ours'), tmp_path / 'ours.onnx'
     assert cli.main(['export', str(tmp_path / 'ours.pth'), '-o', str(exported)]) == 0
-    ours, row = benchmark.run([file], None, weights=[exported], self_ensemble=True)['rows'][1::2]
+    ours, row = tabulate_networks([file], None, weights=[exported], self_ensemble=True)['rows'][1::2]
     assert (row['name'], row['memory']) == (str(exported), None)
     assert (row['params'], row['macs']) == (ours['params'], ours['macs'])  # of what it was made from
     assert row['scores']['odd'] == pytest.approx(ours['scores']['odd'], abs=1e-3)
@@ -146,7 +148,7 @@ class OwnNetwork(nn.Module):
 def test_what_a_checkpoint_does_not_say_is_as_in_the_options_file_that_it_fits(tmp_path):
     file = write_options(tmp_path, 'ours', network_g={**STUDENT, 'img_range': 1.0})
     save_weights(tmp_path / 'other.pth', TEACHER)
-    content = benchmark.run([file], None, weights=[tmp_path / 'ours.pth', tmp_path / 'other.pth'])
+    content = tabulate_networks([file], None, weights=[tmp_path / 'ours.pth', tmp_path / 'other.pth'])
     ours, again, _ = content['rows'][1:]
     assert again['scores'] == ours['scores']
     text = content['protocol']['text']
@@ -160,7 +162,7 @@ def test_a_network_of_ones_own_class_is_that_of_the_options_file(tmp_path, monke
     file = write_options(tmp_path, 'ours', network_g=own, path={'pretrain_network_g': str(tmp_path / 'first.pth')})
     for name in ('first', 'second'):
         save_weights(tmp_path / f'{name}.pth', own)
-    rows = benchmark.run([file], None, weights=[tmp_path / 'second.pth'])['rows']
+    rows = tabulate_networks([file], None, weights=[tmp_path / 'second.pth'])['rows']
     assert [row['name'] for row in rows] == ['bicubic', 'ours', 'second']
     assert rows[1]['params'] == rows[2]['params']
     assert rows[1]['scores'] != rows[2]['scores']
@@ -176,11 +178,13 @@ def test_a_network_of_ones_own_class_is_that_of_the_options_file(tmp_path, monke
 def test_a_checkpoint_of_another_task_is_refused(tmp_path, network, sentence):
     save_weights(tmp_path / 'other.pth', network)
     with pytest.raises(UserError, match=re.escape(f'{tmp_path / "other.pth"}: {sentence}')):
-        benchmark.run([write_options(tmp_path, 'ours')], tmp_path / 'out', weights=[tmp_path / 'other.pth'])
+        tabulate_networks([write_options(tmp_path, 'ours')], tmp_path / 'out', weights=[tmp_path / 'other.pth'])
     assert not (tmp_path / 'out').exists()
 
 
 def test_all_files_that_are_no_networks_are_said_at_once(tmp_path):
     (tmp_path / 'text.pth').write_text('no weights')
     with pytest.raises(UserError, match=r'text\.pth(.|\n)*gone\.onnx: there is no such file'):
-        benchmark.run([write_options(tmp_path, 'ours')], None, weights=[tmp_path / 'text.pth', tmp_path / 'gone.onnx'])
+        tabulate_networks(
+            [write_options(tmp_path, 'ours')], None, weights=[tmp_path / 'text.pth', tmp_path / 'gone.onnx']
+        )

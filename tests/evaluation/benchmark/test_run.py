@@ -14,11 +14,11 @@ import yaml
 from skimage.metrics import peak_signal_noise_ratio
 
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.evaluation.benchmark import run as benchmark
 from dukd_basicsr.evaluation.benchmark.measure import build_dataset
-from dukd_basicsr.evaluation.benchmark.protocol import Protocol, common_protocol
+from dukd_basicsr.evaluation.benchmark.protocol import Protocol, find_common_protocol
 from dukd_basicsr.evaluation.benchmark.report import Row, to_markdown
 from dukd_basicsr.evaluation.benchmark.rows import load_networks
+from dukd_basicsr.evaluation.benchmark.tabulate import tabulate_networks
 from dukd_basicsr.networks.cost import count_macs, count_parameters, lr_size
 from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.networks.weights import build_network
@@ -34,7 +34,7 @@ def luma(image):
 
 def test_rows_order_and_numbers_against_scikit_image(tmp_path, capsys):
     files = [write_options(tmp_path, 'first', teacher=TEACHER), write_options(tmp_path, 'second', teacher=TEACHER)]
-    content = benchmark.run(files, tmp_path / 'out', pictures=True)
+    content = tabulate_networks(files, tmp_path / 'out', pictures=True)
     names = [row['name'] for row in content['rows']]
     assert names == ['bicubic', 'first', 'second', 'teacher (teacher)']
     assert [row['kind'] for row in content['rows']] == ['bicubic', 'student', 'student', 'teacher']
@@ -66,7 +66,7 @@ def test_networks_with_windows_are_measured_on_any_size(tmp_path):
     save_weights(tmp_path / 'swinir.pth', TINY_SWINIR)
     path = {'pretrain_network_g': str(tmp_path / 'swinir.pth')}
     file = write_options(tmp_path, 'windows', network_g=TINY_SWINIR, path=path)
-    row = benchmark.run([file], None)['rows'][1]
+    row = tabulate_networks([file], None)['rows'][1]
     assert np.isfinite(row['scores']['odd']['psnr'])
 
 
@@ -75,7 +75,7 @@ def test_protocols_are_never_mixed(tmp_path):
     other = {'save_img': False, 'metrics': {'psnr': PSNR | {'crop_border': 4}, 'ssim': SSIM}}
     second = write_options(tmp_path, 'second', val=other)
     with pytest.raises(UserError, match=re.escape('val.metrics.psnr.crop_border is 4, not 2')):
-        benchmark.run([first, second], None)
+        tabulate_networks([first, second], None)
 
 
 @pytest.mark.parametrize(
@@ -91,15 +91,15 @@ def test_a_protocol_is_scale_and_images_too(tmp_path, changes, sentence):
     other = copy.deepcopy(opt)
     (other if 'scale' in changes else other['datasets']['test']).update(changes)
     with pytest.raises(UserError, match=re.escape(sentence)):
-        common_protocol({Path('a.yml'): opt, Path('b.yml'): other})
+        find_common_protocol({Path('a.yml'): opt, Path('b.yml'): other})
 
 
 def test_nothing_to_measure_is_said(tmp_path):
     opt = yaml.safe_load(write_options(tmp_path, 'first').read_text())
     with pytest.raises(UserError, match='val has no metrics'):
-        common_protocol({Path('a.yml'): {**opt, 'val': {'save_img': False}}})
+        find_common_protocol({Path('a.yml'): {**opt, 'val': {'save_img': False}}})
     with pytest.raises(UserError, match='names no val or test set'):
-        common_protocol({Path('a.yml'): {**opt, 'datasets': {'train': {}}}})
+        find_common_protocol({Path('a.yml'): {**opt, 'datasets': {'train': {}}}})
 
 
 def test_metrics_measured_differently_are_named_apart():
@@ -114,14 +114,14 @@ def test_two_rows_of_one_name_are_refused(tmp_path):
     second = tmp_path / 'copy.yml'
     second.write_text(first.read_text())
     with pytest.raises(UserError, match='two networks are named first'):
-        benchmark.run([first, second], None)
+        tabulate_networks([first, second], None)
 
 
 def test_missing_images_are_said_before_anything_is_written(tmp_path):
     file = write_options(tmp_path, 'first')
     shutil.rmtree(tmp_path / 'lq')
     with pytest.raises(UserError, match='dataroot_lq: there is no '):
-        benchmark.run([file], tmp_path / 'out')
+        tabulate_networks([file], tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
 
 
@@ -129,7 +129,7 @@ def test_images_of_another_scale_are_said(tmp_path):
     file = write_options(tmp_path, 'first')
     shutil.copyfile(tmp_path / 'gt' / '0.png', tmp_path / 'lq' / '0.png')
     with pytest.raises(UserError, match=r'0\.png 42x68, which is not scale: 2; name the folder of that scale'):
-        benchmark.run([file], None)
+        tabulate_networks([file], None)
 
 
 def test_a_trained_student_is_its_newest_ema(tmp_path, monkeypatch):
@@ -170,7 +170,7 @@ def test_untrained_student_says_how_to_train(tmp_path, monkeypatch):
     val = test['val'] | {'val_freq': 1}
     file = write_options(tmp_path, 'student', train=train, datasets=sets, logger=logger, val=val, path={})
     with pytest.raises(UserError, match=re.escape(f'train them first: basicsr train -opt {file}')):
-        benchmark.run([file], None)
+        tabulate_networks([file], None)
 
 
 def test_complexity_equals_the_formula():

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
-from dukd_basicsr.evaluation.benchmark.significance import Comparison, compare, paired_bootstrap, to_markdown
+from dukd_basicsr.evaluation.benchmark.significance import Comparison, compare_rows, format_comparison, paired_bootstrap
 
 SCORES = st.lists(st.floats(10, 50), min_size=1, max_size=20)
 
@@ -65,10 +65,10 @@ def test_rows_are_paired_image_by_image():
         {'set': name, 'network': row, 'psnr': value}
         for name in ('Set5', 'Set14') for row in ('other', 'ours') for value in scores[row][name]
     ]  # fmt: skip
-    results = compare(records, ('ours', 'other'), ['Set5', 'Set14'], ['psnr'])
+    results = compare_rows(records, ('ours', 'other'), ['Set5', 'Set14'], ['psnr'])
     expected = {'metric': 'psnr', 'mean': 0.5, 'low': 0.5, 'high': 0.5, 'below_zero': 0.0}
     assert results[0] == {**expected, 'set': 'Set5', 'images': 2}
     assert results[1]['mean'] == -0.25
-    text = to_markdown(results, ('ours', 'other'))
+    text = format_comparison(results, ('ours', 'other'))
     assert '| ours - other | images | difference |      95 % interval | below zero |\n' in text
     assert '| Set14 PSNR   |      1 |    -0.2500 | -0.2500 to -0.2500 |    100.0 % |\n' in text

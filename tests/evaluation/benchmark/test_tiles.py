@@ -5,12 +5,12 @@ import torch
 
 from dukd_basicsr.distillation.teacher import Teacher
 from dukd_basicsr.errors import RunError
-from dukd_basicsr.evaluation.benchmark import run as benchmark
 from dukd_basicsr.evaluation.benchmark.measure import Network
+from dukd_basicsr.evaluation.benchmark.tabulate import _ask, tabulate_networks
 from dukd_basicsr.networks import tiling
 from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.networks.self_ensemble import SelfEnsemble
-from dukd_basicsr.networks.tiling import LEAST, Tiler, margin_of
+from dukd_basicsr.networks.tiling import LEAST, Tiler, find_margin
 from dukd_basicsr.networks.weights import build_network
 from tests.evaluation.benchmark.option_files import write_options
 from tests.toys import STUDENT, TEACHER, TINY_SWINIR, save_weights
@@ -97,14 +97,14 @@ def test_what_the_gpu_has_no_memory_for_is_tiled_and_not_tried_again():
 def test_no_memory_at_all_is_said(network, pixels):
     net = Small(build_network(network).eval(), pixels)
     with pytest.raises(RunError, match='net: the GPU has not enough memory for an LR image of 100x40, and tiles'):
-        benchmark._ask({'net': ask_exactly(net)}, Network('net', 'student', net), torch.rand(1, 3, 40, 100))
+        _ask({'net': ask_exactly(net)}, Network('net', 'student', net), torch.rand(1, 3, 40, 100))
 
 
 @pytest.mark.parametrize('wrap', [lambda net: net, SelfEnsemble])
 def test_a_tile_is_as_large_as_the_free_memory_holds(wrap, monkeypatch):
     net, lq = build_network(STUDENT).eval(), torch.rand(1, 3, 40, 100)
-    small = Small(net, pixels=(LEAST + 2 * margin_of(net)) ** 2)
-    monkeypatch.setattr(tiling, 'free_memory', lambda _: 2**20)
+    small = Small(net, pixels=(LEAST + 2 * find_margin(net)) ** 2)
+    monkeypatch.setattr(tiling, 'read_free_memory', lambda _: 2**20)
     output, tiled = ask_exactly(wrap(small))(lq)
     assert tiled
     assert torch.allclose(output, super_resolve(wrap(net), lq), atol=1e-6)
@@ -115,7 +115,7 @@ def test_a_tiled_table_is_that_of_whole_images_and_says_so(tmp_path):
     pools = write_options(tmp_path, 'pools', network_g=POOLING)
     save_weights(tmp_path / 'pools.pth', POOLING)
     files = [write_options(tmp_path, 'ours', teacher=TEACHER), pools]
-    whole, tiled = (benchmark.run(files, tmp_path / 'out', self_ensemble=True, tile=tile) for tile in (None, 30))
+    whole, tiled = (tabulate_networks(files, tmp_path / 'out', self_ensemble=True, tile=tile) for tile in (None, 30))
     for one, other in zip(whole['rows'], tiled['rows'], strict=True):
         assert other['scores']['odd'] == pytest.approx(one['scores']['odd'], abs=1e-3)
     assert 'tiles' not in whole['protocol']['text']

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from dukd_basicsr.data.atomic import write_result
-from dukd_basicsr.errors import RunError, UserError
-from dukd_basicsr.evaluation.pictures import CROP, Panel, comparison, most_different_crop
+from dukd_basicsr.errors import RunError, UserError, format_bytes
+from dukd_basicsr.evaluation.pictures import CROP, Panel, draw_side_by_side, encode_png, most_different_crop
 from dukd_basicsr.networks.cost import physical_memory
 from dukd_basicsr.networks.open_network import Opened, open_network
 from dukd_basicsr.networks.tiling import Tiler, is_exact
@@ -27,64 +25,71 @@ _BYTES_PER_PIXEL, _BYTES_TO_COMPARE = 32, 76
 """Of an enlarged image, and more for a comparison picture: measured on one of 4000x4000."""
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for."""
-
-    inputs: Sequence[Path]
-    out: Path
-    weights: Path
-    opt: Path | None = None
-    tile: int | None = None
-    kind: str = 'png'
-    """Suffix of the results: png, jpg or webp."""
-    compare: bool = False
-    force: bool = False
-    device: str | None = None
-    """'cpu' or 'cuda'; None: cuda where there is one."""
-
-
-def run(request: Request) -> None:
+def upscale_images(
+    inputs: Sequence[Path],
+    out: Path,
+    weights: Path,
+    opt: Path | None = None,
+    *,
+    tile: int | None = None,
+    kind: str = 'png',
+    compare: bool = False,
+    force: bool = False,
+    skip_existing: bool = False,
+    device: str | None = None,
+) -> None:
     """Enlarge all images.
 
     Args:
-        request (Request): The whole command.
+        inputs (Sequence[Path]): Files, and folders that are searched with all of their sub-folders.
+        out (Path): Folder of the results.
+        weights (Path): Checkpoint or exported file.
+        opt (Path | None): Options file with the network, where the weights do not tell it.
+        tile (int | None): Side of the tiles in LR pixels, of all images that are larger; None: what memory allows.
+        kind (str): Suffix of the results: png, jpg or webp.
+        compare (bool): Whether to draw each image beside its bicubic enlargement, in out/compare.
+        force (bool): Whether to write over results that are there.
+        skip_existing (bool): Whether to leave images alone whose results are there.
+        device (str | None): 'cpu' or 'cuda'; None: cuda where there is one.
 
     Raises:
         UserError: A mistake in what was asked for; said before the first image is computed.
         RunError: Some files were passed over, and all others are written; or nothing more can be written.
     """
-    if request.tile is not None and request.tile < 1:
-        raise UserError(f'--tile: {request.tile} is no side of a tile; write pixels of the small image, e.g. 256.')
-    jobs = plan(request.inputs, request.out, request.kind, request.compare, request.force)
-    device = _device(request.device)
-    opened = open_network(request.weights, request.opt)
+    if tile is not None and tile < 1:
+        raise UserError(f'--tile: {tile} is no side of a tile; write pixels of the small image, e.g. 256.')
+    planned = plan(inputs, out, kind, compare, force or skip_existing)
+    jobs = [job for job in planned if not (skip_existing and job.is_done())]
+    if len(jobs) < len(planned):
+        sys.stderr.write(f'basicsr upscale: {len(planned) - len(jobs)} of {len(planned)} are there already.\n')
+    place = _choose_device(device)
+    opened = open_network(weights, opt)
     if opened.channels not in (1, 3):
-        raise UserError(f'{request.weights}: a network of {opened.channels} channels; images have 1 or 3.')
+        raise UserError(f'{weights}: a network of {opened.channels} channels; images have 1 or 3.')
     for note in opened.notes:
         sys.stderr.write(f'basicsr upscale: {note}\n')
-    tiler = Tiler(opened.net.to(device), opened.channels, device, request.tile)
-    failed = _Run(Enlarger(tiler, opened.scale), opened, request.kind).all(jobs)
-    sys.stdout.write(f'{len(jobs) - failed} of {len(jobs)} images enlarged x{opened.scale} by {opened.name}: '
-                     f'{request.out}\n')  # fmt: skip
+    tiler = Tiler(opened.net.to(place), opened.channels, place, tile)
+    failed = _Enlarging(Enlarger(tiler, opened.scale), opened, kind).enlarge_all(jobs)
+    done = len(jobs) - failed
+    sys.stdout.write(f'{done} of {len(jobs)} images enlarged x{opened.scale} by {opened.name}: {out}\n')
     if failed:
         raise RunError(f'{failed} of {len(jobs)} images could not be enlarged; each is named above.')
 
 
-def _device(name: str | None) -> torch.device:
+def _choose_device(name: str | None) -> torch.device:
     if name == 'cuda' and not torch.cuda.is_available():
         raise UserError(f'--device cuda: torch {torch.__version__} sees no CUDA device; write --device cpu.')
     return torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
 
 
-class _Run:
+class _Enlarging:
     """The images one after the other, under one progress bar that counts LR pixels."""
 
     def __init__(self, enlarger: Enlarger, opened: Opened, kind: str) -> None:
         self.enlarger, self.opened, self.kind = enlarger, opened, kind
         self.tiles_explained = is_exact(opened.net)
 
-    def all(self, jobs: Sequence[Job]) -> int:
+    def enlarge_all(self, jobs: Sequence[Job]) -> int:
         """How many could not be enlarged."""
         failed, sizes = 0, [height * width for height, width in (read_size(job.source) for job in jobs)]
         with tqdm(total=sum(sizes), desc='upscale', unit='px', unit_scale=True, dynamic_ncols=True) as self.bar:
@@ -92,20 +97,20 @@ class _Run:
             for number, (job, size) in enumerate(zip(jobs, sizes, strict=True), 1):
                 self.bar.set_postfix_str(f'{number}/{len(jobs)} {job.source.name}')
                 try:
-                    self.one(job, done, size)
+                    self.enlarge_one(job, done, size)
                 except UnusableImageError as error:
                     self.say(f'{job.source}: {error}; it was passed over.')
                     failed += 1
                 done += size
-                self.reached(done)
+                self.move_to(done)
         return failed
 
-    def one(self, job: Job, done: int, size: int) -> None:
+    def enlarge_one(self, job: Job, done: int, size: int) -> None:
         """Read, enlarge and write an image."""
         picture = read(job.source)
 
         def progress(tiles: int, of: int) -> None:
-            self.reached(done + size * tiles // of)
+            self.move_to(done + size * tiles // of)
             if of > 1 and not self.tiles_explained:
                 self.tiles_explained = True
                 overlap = self.enlarger.tiler.overlap
@@ -124,7 +129,7 @@ class _Run:
         shown = fit_for(large, self.kind)
         write_result(job.target, encode(shown, self.kind))
         if job.comparison is not None:
-            write_result(job.comparison, self.comparison(picture, large))
+            write_result(job.comparison, self.compare(picture, large))
         for note in shown.notes:
             self.say(f'{job.source}: {note}.')
 
@@ -133,24 +138,25 @@ class _Run:
         height, width = (side * self.opened.scale for side in picture.pixels.shape[:2])
         need, there = height * width * a_pixel, physical_memory()
         if need > there:
-            raise UnusableImageError(f'its {width}x{height} enlarged pixels take about {need / 2**30:.1f} GiB, and '
-                                     f'there are {there / 2**30:.1f} GiB; cut it into parts')  # fmt: skip
+            raise UnusableImageError(
+                f'its {width}x{height} enlarged pixels take about {format_bytes(need)}, and there are '
+                f'{format_bytes(there)}; cut it into parts'
+            )
 
-    def comparison(self, picture: Picture, large: Picture) -> bytes:
+    def compare(self, picture: Picture, large: Picture) -> bytes:
         """PNG: bicubic beside the network, and where they differ most."""
-        images = [_bgr(self.enlarger.bicubic(picture)), _bgr(large.pixels)]
+        images = [_to_bgr(self.enlarger.enlarge_bicubic(picture)), _to_bgr(large.pixels)]
         crop = min(CROP, *images[0].shape[:2])
         panels = [Panel(name, image) for name, image in zip(('bicubic', self.opened.name), images, strict=True)]
-        drawn = comparison(panels, most_different_crop(images, crop), crop)
-        return cv2.imencode('.png', drawn)[1].tobytes()
+        return encode_png(draw_side_by_side(panels, most_different_crop(images, crop), crop))
 
-    def reached(self, pixels: int) -> None:
+    def move_to(self, pixels: int) -> None:
         self.bar.update(pixels - self.bar.n)
 
     def say(self, text: str) -> None:
         self.bar.write(f'basicsr upscale: {text}', file=sys.stderr)
 
 
-def _bgr(pixels: np.ndarray) -> np.ndarray:
+def _to_bgr(pixels: np.ndarray) -> np.ndarray:
     """8-bit BGR, or grey, as OpenCV draws it."""
     return np.ascontiguousarray(to_8_bit(pixels)[..., ::-1] if pixels.shape[2] == 3 else to_8_bit(pixels)[..., 0])

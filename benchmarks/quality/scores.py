@@ -37,11 +37,11 @@ def find_sets(folders: Sequence[Path], scale: int, channels: int) -> Sets:
         missing = next((path for path in (gt, lq) if not path.is_dir()), None)
         if missing is not None:
             raise UserError(
-                f'--test {folder}: there is no {missing.name} in it; make it from HR images: basicsr prepare IMAGES '
+                f'{folder}: there is no {missing.name} in it; make it from HR images: basicsr prepare IMAGES '
                 f'--preset benchmark --name {name} --scale {scale}'
             )
         if name in sets:
-            raise UserError(f'--test {folder}: two test sets are named {name}; give each once.')
+            raise UserError(f'{folder}: two test sets are named {name}; give each once.')
         sets[name] = {
             'name': name, 'type': 'PairedImageDataset', 'dataroot_gt': str(gt), 'dataroot_lq': str(lq),
             'io_backend': {'type': 'disk'}, 'phase': 'test', 'scale': scale,
