@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.padding import SizeRequirement
+from dukd_basicsr.networks.weights import refuse_damaged, refuse_no_numbers
 
 
 @ARCH_REGISTRY.register()
@@ -33,6 +34,7 @@ class Spandrel(nn.Module):
             raise UserError('type: Spandrel needs the package spandrel: pip install spandrel.') from None
         if path is None or not Path(path).is_file():
             raise UserError(f'type: Spandrel reads the network from its checkpoint, but there is no file {path}.')
+        refuse_damaged(Path(path))
         try:
             descriptor = spandrel.ModelLoader('cpu').load_from_file(path)
         except Exception as error:  # a dozen kinds, from unpickling to shapes
@@ -42,6 +44,7 @@ class Spandrel(nn.Module):
             raise UserError(
                 f'{path}: spandrel finds {descriptor.architecture.name} in it, which does not enlarge images.'
             )
+        refuse_no_numbers(descriptor.model.state_dict(), path)
         self.net = descriptor.model
         self.architecture = descriptor.architecture.name
         self.channels = descriptor.input_channels

@@ -14,9 +14,7 @@ from torch import Tensor, nn
 
 from dukd_basicsr.errors import UserError
 
-DTYPES: dict[str | None, torch.dtype | None] = {
-    None: None, 'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16
-}  # fmt: skip
+DTYPES: dict[str | None, torch.dtype | None] = {None: None, 'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 """What the options call it; None computes as the weights are."""
 
 
@@ -81,7 +79,8 @@ def channels_last(net: nn.Module) -> nn.Module:
     Returns:
         nn.Module: `net`.
     """
-    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module: Any = net  # torch's own types do not know this argument
+    return module.to(memory_format=torch.channels_last)
 
 
 def compile_in_place(networks: Iterable[nn.Module], device: torch.device) -> None:
@@ -109,6 +108,8 @@ def missing_compiler(device: torch.device) -> str | None:
         return None
     compiler = os.environ.get('CXX') or _COMPILERS.get(sys.platform, 'g++')
     if shutil.which(compiler) is None:
-        return (f'compiling for the CPU needs a C++ compiler and there is no {compiler}; install it, name another in '
-                'the environment variable CXX, or write compile: false.')  # fmt: skip
+        return (
+            f'compiling for the CPU needs a C++ compiler and there is no {compiler}; install it, name another in '
+            'the environment variable CXX, or write compile: false.'
+        )
     return None

@@ -56,8 +56,10 @@ def build(network_opt: Mapping[str, Any], what: str = 'network_g') -> nn.Module:
     if empty is not None:
         raise UserError(f'{what}: {kind} of these arguments has nothing in {empty}; a number is 0 that must not be.')
     if padding.size_requirement(net).padded(1) > LARGEST_WINDOW:
-        raise UserError(f'{what}: {kind} of these arguments takes no image smaller than '
-                        f'{padding.size_requirement(net).padded(1)} pixels; write smaller windows.')  # fmt: skip
+        raise UserError(
+            f'{what}: {kind} of these arguments takes no image smaller than '
+            f'{padding.size_requirement(net).padded(1)} pixels; write smaller windows.'
+        )
     return net
 
 
@@ -108,8 +110,10 @@ class _Allowance(TorchFunctionMode):
             self.left -= func(*args, **{**kwargs, 'device': 'meta', 'pin_memory': False}).nbytes
             self.tensors += 1
         if self.left < 0:
-            raise UserError(f'{self.what} of these arguments has more than {self.limit / 2**30:.1f} GiB of weights, '
-                            f'and training holds {MEMORY_SHARE - 1} copies; write a smaller one.')  # fmt: skip
+            raise UserError(
+                f'{self.what} of these arguments has more than {self.limit / 2**30:.1f} GiB of weights, '
+                f'and training holds {MEMORY_SHARE - 1} copies; write a smaller one.'
+            )
         if self.tensors > MOST_TENSORS:
             raise UserError(f'{self.what} of these arguments has more than {MOST_TENSORS} layers; write a smaller one.')
         return func(*args, **kwargs)

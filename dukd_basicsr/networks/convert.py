@@ -11,7 +11,7 @@ import torch
 from dukd_basicsr.data.atomic import write_file
 from dukd_basicsr.errors import UserError, did_you_mean
 from dukd_basicsr.networks import layouts
-from dukd_basicsr.networks.layouts.layout import Layout
+from dukd_basicsr.networks.layouts.layout import Recognised
 from dukd_basicsr.networks.weights import Weights, read_weights
 
 
@@ -44,7 +44,7 @@ def run(source: Path, target: Path, arch: str | None = None, param_key: str | No
     notes = ''.join(f'# {note}\n' for note in layout.notes)
     sys.stdout.write(
         f'{source}: {layout.network["type"]}, names of {layout.name}, {layout.parameters:,} parameters\n'
-        f'{notes}{layout.block("network_t")}path:\n  pretrain_network_t: {target}\n'
+        f'{notes}{layout.to_block("network_t")}path:\n  pretrain_network_t: {target}\n'
     )
 
 
@@ -56,7 +56,7 @@ def _say_unknown(source: Path, weights: Weights) -> str:
     )
 
 
-def _write(layout: Layout, target: Path) -> None:
+def _write(layout: Recognised, target: Path) -> None:
     weights = {name: tensor.detach().contiguous() for name, tensor in layout.weights.items()}
     content = _serialise(weights, target) if target.suffix == '.safetensors' else _pickle(weights)
     try:

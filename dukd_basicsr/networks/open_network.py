@@ -110,8 +110,10 @@ def _open_by_spandrel(path: Path, weights: Weights) -> Opened:
         net: Any = build({'type': 'Spandrel', 'path': str(path)}, str(path))
     except UserError as error:
         names = ', '.join(list(weights)[:4])
-        raise UserError(f'{path}: no known network; its names begin with {names}. Known: {layouts.KNOWN}; give the '
-                        f'options file of another one: -opt FILE. ({error})') from None  # fmt: skip
+        raise UserError(
+            f'{path}: no known network; its names begin with {names}. Known: {layouts.KNOWN}; give the '
+            f'options file of another one: -opt FILE. ({error})'
+        ) from None
     return _ask_scale(path.stem, net, net.channels, path, None, ())
 
 

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from dukd_basicsr.consistency import INVOLUTIONS
 from dukd_basicsr.networks.padding import SizeRequirement, super_resolve
 
-TURNS = [tuple(op for op, used in zip(('hflip', 'vflip', 'transpose'), drawn, strict=True) if used)
-         for drawn in product((False, True), repeat=3)]  # fmt: skip
+TURNS = [
+    tuple(op for op, used in zip(('hflip', 'vflip', 'transpose'), drawn, strict=True) if used)
+    for drawn in product((False, True), repeat=3)
+]
 """The eight symmetries of a square, each as operations in the order of application."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks import layouts
-from dukd_basicsr.networks.layouts import Layout
-from dukd_basicsr.networks.layouts.layout import architecture
+from dukd_basicsr.networks.layouts import Recognised
+from dukd_basicsr.networks.layouts.layout import find_architecture
 
 StateDict = dict[str, Tensor]
 
@@ -26,10 +27,10 @@ class Weights(dict[str, Tensor]):
     Args:
         weights (Mapping[str, Tensor]): Name to tensor.
         param_key (str | None): Under which key of the file they were; None for a bare state dict.
-        layout (Layout | None): What they were read as, if their names were not BasicSR's; its names are taken.
+        layout (Recognised | None): What they were read as, if their names were not BasicSR's; its names are taken.
     """
 
-    def __init__(self, weights: Mapping[str, Tensor], param_key: str | None, layout: Layout | None) -> None:
+    def __init__(self, weights: Mapping[str, Tensor], param_key: str | None, layout: Recognised | None) -> None:
         super().__init__(layout.weights if layout else weights)
         self.param_key = param_key
         self.layout = layout
@@ -43,7 +44,7 @@ def build_network(network_opt: Mapping[str, Any]) -> nn.Module:
         network_opt (Mapping): `network_g` or `network_t` of an options file: type and the arguments of that class.
     """
     arguments = dict(network_opt)
-    return architecture(arguments.pop('type'))(**arguments)
+    return find_architecture(arguments.pop('type'))(**arguments)
 
 
 def read_weights(path: str | Path, param_key: str | None = 'params') -> Weights:
@@ -60,20 +61,59 @@ def read_weights(path: str | Path, param_key: str | None = 'params') -> Weights:
         Weights: Name to tensor; 'module.' prefixes of DataParallel are removed.
 
     Raises:
-        UserError: No such file; not a checkpoint; a pickle that could run code; no weights under `param_key`; a known
-            layout that BasicSR's network cannot express.
+        UserError: No such file; not a checkpoint, or a damaged one; a pickle that could run code; no weights under
+            `param_key`; weights without names or that are no numbers; a known layout that BasicSR's network cannot
+            express.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f'{path}: there is no such checkpoint file.')
+    refuse_damaged(path)
     content = _read_safetensors(path) if path.suffix.lower() == '.safetensors' else _unpickle(path)
     key, chosen = _choose(content, param_key, path)
+    _refuse_other_names(chosen, path)
     weights = {name.removeprefix('module.'): tensor for name, tensor in chosen.items()}
+    refuse_no_numbers(weights, path)
     try:
         layout = layouts.recognise_foreign(weights)
     except UserError as error:
         raise UserError(f'{path}: {error}') from None
     return Weights(weights, key, layout)
+
+
+def refuse_damaged(path: Path) -> None:
+    """Check what a file says of itself: `torch.save` writes a zip archive with checksums, `torch.load` ignores them.
+
+    Raises:
+        UserError: A part of the archive is not what was written.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            part = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError):  # no archive; what it is instead is seen when it is read
+        return
+    except Exception as error:  # of the compressions that a zip may have
+        raise UserError(_say_damaged(path, error)) from None
+    if part is not None:
+        raise UserError(_say_damaged(path, ValueError(f'the checksum of {part} is another')))
+
+
+def refuse_no_numbers(weights: Mapping[str, Tensor], path: Path | str) -> None:
+    """Refuse what a training that diverged has left.
+
+    Args:
+        weights (Mapping[str, Tensor]): Name to tensor. Masks of zeros and minus infinities are let pass.
+        path (Path | str): Their file, for the message.
+
+    Raises:
+        UserError: A value is NaN or infinite.
+    """
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all() and (tensor[tensor != -torch.inf] != 0).any():
+            raise UserError(
+                f'{path}: {name} has values that are no numbers (NaN or infinite), as a training leaves them that has '
+                'failed; use an earlier checkpoint of it.'
+            )
 
 
 def load_into(net: nn.Module, weights: Mapping[str, Tensor], what: str, strict: bool = True) -> list[str]:
@@ -119,16 +159,16 @@ def _find_differences(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) 
     return found + [f'{name} is only in the file' for name in weights if name not in own]
 
 
-def _say_what_fits(layout: Layout | None, what: str) -> str:
+def _say_what_fits(layout: Recognised | None, what: str) -> str:
     """The options that the weights would fit, for the end of a message."""
     if layout is None:
         return ''
     key = 'network_t' if 'pretrain_network_t' in what else 'network_g'
     unknown = f' (it does not tell {", ".join(layout.assumed)}: usual values are shown)' if layout.assumed else ''
-    return f' The file{unknown} fits {key}: {layout.flow()}.'
+    return f' The file{unknown} fits {key}: {layout.to_line()}.'
 
 
-def _find_differing_arguments(net: nn.Module, layout: Layout) -> list[str]:
+def _find_differing_arguments(net: nn.Module, layout: Recognised) -> list[str]:
     """Arguments that the file fixes without a shape that shows them, and that the network has otherwise."""
     found = []
     for name, attribute in (('img_range', 'img_range'), ('rgb_mean', 'mean')):
@@ -182,6 +222,15 @@ def _choose(content: Any, param_key: str | None, path: Path) -> tuple[str | None
 
 def _is_state_dict(value: Any) -> bool:
     return isinstance(value, dict) and bool(value) and all(isinstance(tensor, Tensor) for tensor in value.values())
+
+
+def _refuse_other_names(weights: Mapping[Any, Tensor], path: Path) -> None:
+    other = next((name for name in weights if not isinstance(name, str)), None)
+    if other is not None:
+        raise UserError(
+            f'{path}: its weights are named by {type(other).__name__}s (the first is {other}), and those of a network '
+            "by texts such as 'conv_first.weight'; save net.state_dict()."
+        )
 
 
 def _say_damaged(path: Path, error: Exception) -> str:

@@ -36,8 +36,9 @@ def encode(picture: Picture, kind: str) -> bytes:
     try:
         image.save(buffer, FORMATS[kind], icc_profile=picture.profile, **_SETTINGS[kind])
     except (OSError, ValueError) as error:
-        raise UnusableImageError(f'{kind} cannot hold its {image.width}x{image.height} pixels ({error}); write '
-                                 '--format png') from None  # fmt: skip
+        raise UnusableImageError(
+            f'{kind} cannot hold its {image.width}x{image.height} pixels ({error}); write --format png'
+        ) from None
     return buffer.getvalue()
 
 

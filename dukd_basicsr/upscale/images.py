@@ -6,7 +6,7 @@ import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -16,8 +16,8 @@ KINDS = ('PNG', 'JPEG', 'WEBP', 'BMP', 'TIFF', 'GIF')
 """What Pillow is asked to read: for some of its other formats it starts programs of the system."""
 _ORIENTATION = 0x0112
 _BITS_PER_SAMPLE = 258
-_MODES = {'1': 'L', 'L': 'L', 'LA': 'LA', 'RGB': 'RGB', 'RGBA': 'RGBA', 'RGBX': 'RGB', 'RGBa': 'RGBA', 'P': 'RGB',
-          'PA': 'RGBA', 'CMYK': 'RGB', 'YCbCr': 'RGB'}  # fmt: skip
+_MODES = {mode: mode for mode in ('L', 'LA', 'RGB', 'RGBA')} | {'1': 'L', 'RGBX': 'RGB', 'RGBa': 'RGBA', 'P': 'RGB'}
+_MODES |= {'PA': 'RGBA', 'CMYK': 'RGB', 'YCbCr': 'RGB'}
 """Pillow's modes of 8 bits and what they are converted to."""
 _PROFILES = {1: b'GRAY', 3: b'RGB '}
 """Colour space in the header of an ICC profile, by channels of the pixels."""
@@ -111,12 +111,12 @@ def _decode(image: Image.Image) -> np.ndarray:
     return values[..., None] if values.ndim == 2 else values
 
 
-def _read_bits(image: Image.Image, data: bytes) -> int:
+def _read_bits(image: Any, data: bytes) -> int:
     """Bits of a value in the file; Pillow itself keeps 16 for grey images only."""
     if image.format == 'PNG':
         return data[24]
     if image.format == 'TIFF':
-        return int(np.max(image.tag_v2.get(_BITS_PER_SAMPLE, 1)))  # type: ignore[attr-defined]
+        return int(np.max(image.tag_v2.get(_BITS_PER_SAMPLE, 1)))
     return 8
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from dukd_basicsr.errors import UserError
 
-Options = Mapping[str, Any]
 SECTIONS = ('val', 'test')
 """How the names of BasicSR's test sets start: val, val_1, test_2."""
 
@@ -33,8 +32,9 @@ class Protocol:
         """
         taken = [name for name in metrics if name in self.metrics]
         if taken:
-            raise UserError(f'val.metrics has its own {taken[0]} already, so there is no column for that of pyiqa; '
-                            f'leave one of them out.')  # fmt: skip
+            raise UserError(
+                f'val.metrics has its own {taken[0]} already, so there is no column for that of pyiqa; leave one out.'
+            )
         return replace(self, metrics={**self.metrics, **metrics})
 
     def describe_metrics(self) -> str:
@@ -48,7 +48,7 @@ class Protocol:
         return '; '.join(f'{", ".join(names)} {how}' for how, names in groups.items())
 
 
-def find_common_protocol(files: Mapping[Path, Options]) -> Protocol:
+def find_common_protocol(files: Mapping[Path, Mapping[str, Any]]) -> Protocol:
     """The protocol that all options files agree on.
 
     Args:
@@ -70,7 +70,7 @@ def find_common_protocol(files: Mapping[Path, Options]) -> Protocol:
     return expected
 
 
-def _read(opt: Options, file: Path) -> Protocol:
+def _read(opt: Mapping[str, Any], file: Path) -> Protocol:
     sections = {key: section for key, section in opt.get('datasets', {}).items() if key.startswith(SECTIONS)}
     if not sections:
         raise UserError(f'{file}: datasets names no val or test set to measure on; add a section val or test_1.')
@@ -91,12 +91,13 @@ def _read(opt: Options, file: Path) -> Protocol:
     return Protocol(
         scale=opt['scale'],
         sets=sets,
-        metrics={name: {key: value for key, value in metric.items() if key not in better}
-                 for name, metric in metrics.items()},
-    )  # fmt: skip
+        metrics={
+            name: {key: value for key, value in metric.items() if key not in better} for name, metric in metrics.items()
+        },
+    )
 
 
-def _complete_section(section: Options, scale: int) -> dict[str, Any]:
+def _complete_section(section: Mapping[str, Any], scale: int) -> dict[str, Any]:
     """One section as BasicSR's parse_options leaves it; 'test' and 'val' sets are read alike."""
     dataset = {**section, 'phase': 'test', 'scale': scale}
     for key in ('dataroot_gt', 'dataroot_lq'):

@@ -14,7 +14,6 @@ import torch
 from dukd_basicsr.distillation.teacher import build_teacher
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluation.benchmark.measure import Bicubic, Network
-from dukd_basicsr.evaluation.benchmark.protocol import Options
 from dukd_basicsr.networks.build import input_channels, load_network
 from dukd_basicsr.networks.open_network import Opened, open_network
 from dukd_basicsr.networks.self_ensemble import SelfEnsemble
@@ -22,7 +21,10 @@ from dukd_basicsr.options.rules.teacher import as_list
 
 
 def load_networks(
-    files: Mapping[Path, Options], device: torch.device, weights: Sequence[Path] = (), self_ensemble: bool = False
+    files: Mapping[Path, Mapping[str, Any]],
+    device: torch.device,
+    weights: Sequence[Path] = (),
+    self_ensemble: bool = False,
 ) -> list[Network]:
     """Bicubic, the student of every file in the given order, the teachers, each once, and the checkpoints.
 
@@ -60,7 +62,7 @@ def load_networks(
 
 
 def _load_files(
-    files: Mapping[Path, Options], device: torch.device, may_lack: bool, errors: list[str]
+    files: Mapping[Path, Mapping[str, Any]], device: torch.device, may_lack: bool, errors: list[str]
 ) -> list[Network]:
     """The students in the order of the files, then their teachers; what is wrong goes to `errors`."""
     students: list[Network] = []
@@ -81,7 +83,7 @@ def _ensemble(network: Network) -> Network:
     return replace(network, name=f'{network.name}+', net=SelfEnsemble(network.net), self_ensemble=True)
 
 
-def _load_checkpoint(path: Path, files: Mapping[Path, Options], device: torch.device) -> Network:
+def _load_checkpoint(path: Path, files: Mapping[Path, Mapping[str, Any]], device: torch.device) -> Network:
     """Any file that `open_network` can open, if it does the task of the options files."""
     opt = next(iter(files.values()))
     opened = _open(path, files)
@@ -126,14 +128,14 @@ def _tell_apart(checkpoints: Sequence[Network], others: Sequence[Network]) -> li
     ]
 
 
-def _has_weights(opt: Options, file: Path) -> bool:
+def _has_weights(opt: Mapping[str, Any], file: Path) -> bool:
     try:
         return _find_student_weights(opt, file)[0].is_file()
     except UserError:
         return False
 
 
-def _load_student(opt: Options, file: Path, device: torch.device) -> Network:
+def _load_student(opt: Mapping[str, Any], file: Path, device: torch.device) -> Network:
     """`network_g` with its trained weights."""
     path, param_key, strict = _find_student_weights(opt, file)
     net = load_network(opt['network_g'], str(path), param_key, strict, str(file))
@@ -141,7 +143,7 @@ def _load_student(opt: Options, file: Path, device: torch.device) -> Network:
     return Network(opt['name'], 'student', net, str(path), input_channels(opt['network_g']))
 
 
-def _find_student_weights(opt: Options, file: Path) -> tuple[Path, str | None, bool]:
+def _find_student_weights(opt: Mapping[str, Any], file: Path) -> tuple[Path, str | None, bool]:
     """File, key and strictness of what BasicSR validates with, that is the EMA where there is one."""
     if 'train' in opt:
         return _find_newest_weights(opt['name'], file), 'params_ema', True
@@ -166,7 +168,7 @@ def _find_newest_weights(name: str, file: Path) -> Path:
     return numbered[max(numbered)]
 
 
-def _load_teachers(opt: Options, teachers: dict[tuple[Any, ...], Network], device: torch.device) -> None:
+def _load_teachers(opt: Mapping[str, Any], teachers: dict[tuple[Any, ...], Network], device: torch.device) -> None:
     """Add the teachers of a file that are not there yet; several teachers are a row each."""
     if opt.get('network_t') is None:
         return

@@ -8,18 +8,18 @@ from torch import Tensor
 
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.layouts import basicsr_names, edsr_pytorch, swinir
-from dukd_basicsr.networks.layouts.layout import Guess, Layout, fit
+from dukd_basicsr.networks.layouts.layout import Guess, Recognised, fit
 
-__all__ = ['ARCHITECTURES', 'KNOWN', 'Layout', 'recognise', 'recognise_foreign']
+__all__ = ['ARCHITECTURES', 'KNOWN', 'Recognised', 'recognise', 'recognise_foreign']
 
-_FOREIGN = (edsr_pytorch.edsr, edsr_pytorch.rcan)
+_FOREIGN = (edsr_pytorch.recognise_edsr, edsr_pytorch.recognise_rcan)
 _OWN = (
-    basicsr_names.edsr,
-    basicsr_names.rcan,
-    basicsr_names.msrresnet,
-    basicsr_names.rrdbnet,
-    basicsr_names.srvggnet,
-    swinir.swinir,
+    basicsr_names.recognise_edsr,
+    basicsr_names.recognise_rcan,
+    basicsr_names.recognise_msrresnet,
+    basicsr_names.recognise_rrdbnet,
+    basicsr_names.recognise_srvggnet,
+    swinir.recognise_swinir,
 )
 
 ARCHITECTURES = ('EDSR', 'RCAN', 'SwinIR', 'RRDBNet', 'SRVGGNetCompact', 'MSRResNet')
@@ -31,14 +31,14 @@ KNOWN = (
 """The layouts that `recognise` knows, for messages."""
 
 
-def recognise(weights: Mapping[str, Tensor]) -> Layout | None:
+def recognise(weights: Mapping[str, Tensor]) -> Recognised | None:
     """The network that fits weights without a difference, or None.
 
     Args:
         weights (Mapping[str, Tensor]): One network's state dict; of BasicSR, EDSR-PyTorch, RCAN or SwinIR.
 
     Returns:
-        Layout | None: Its `network` builds a network that loads its `weights` strictly: tried, not just inferred.
+        Recognised | None: Its `network` builds a network that loads its `weights` strictly: tried, not just inferred.
 
     Raises:
         UserError: A known layout whose MeanShift convolutions BasicSR's network cannot express; with the reason.
@@ -46,12 +46,12 @@ def recognise(weights: Mapping[str, Tensor]) -> Layout | None:
     return recognise_foreign(weights) or _first(_OWN, weights)
 
 
-def recognise_foreign(weights: Mapping[str, Tensor]) -> Layout | None:
+def recognise_foreign(weights: Mapping[str, Tensor]) -> Recognised | None:
     """`recognise`, only for layouts whose names are not BasicSR's; cheap where they are."""
     return _first(_FOREIGN, weights)
 
 
-def _first(guesses: tuple[Guess, ...], weights: Mapping[str, Tensor]) -> Layout | None:
+def _first(guesses: tuple[Guess, ...], weights: Mapping[str, Tensor]) -> Recognised | None:
     for guess in guesses:
         try:
             layout = guess(weights)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dukd_basicsr.networks.layouts.layout import Layout, count_numbers, read_scale
+from dukd_basicsr.networks.layouts.layout import Recognised, count_numbers, read_scale
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 WIDE = 256
@@ -21,7 +21,7 @@ RANGE_NOTE = (
 ASSUMED = ('res_scale', 'img_range', 'rgb_mean')
 
 
-def edsr(weights: Mapping[str, Tensor]) -> Layout | None:
+def recognise_edsr(weights: Mapping[str, Tensor]) -> Recognised | None:
     """EDSR."""
     if 'body.0.conv1.weight' not in weights or 'conv_after_body.weight' not in weights:
         return None
@@ -29,10 +29,10 @@ def edsr(weights: Mapping[str, Tensor]) -> Layout | None:
     wide = network['num_feat'] >= WIDE
     network |= {'upscale': read_scale(weights), 'res_scale': 0.1 if wide else 1.0} | _assume_range()
     note = 'res_scale is not in the file: ' + ('0.1 is assumed, as EDSR-L has it.' if wide else '1 is assumed.')
-    return Layout('BasicSR', network, weights, (note, RANGE_NOTE), ASSUMED)
+    return Recognised('BasicSR', network, weights, (note, RANGE_NOTE), ASSUMED)
 
 
-def rcan(weights: Mapping[str, Tensor]) -> Layout | None:
+def recognise_rcan(weights: Mapping[str, Tensor]) -> Recognised | None:
     """RCAN."""
     if 'body.0.residual_group.0.rcab.0.weight' not in weights:
         return None
@@ -45,20 +45,20 @@ def rcan(weights: Mapping[str, Tensor]) -> Layout | None:
         'res_scale': 1.0,
     }
     note = 'res_scale is not in the file: 1 is assumed.'
-    return Layout('BasicSR', network | _assume_range(), weights, (note, RANGE_NOTE), ASSUMED)
+    return Recognised('BasicSR', network | _assume_range(), weights, (note, RANGE_NOTE), ASSUMED)
 
 
-def msrresnet(weights: Mapping[str, Tensor]) -> Layout | None:
+def recognise_msrresnet(weights: Mapping[str, Tensor]) -> Recognised | None:
     """MSRResNet, the modified SRResNet."""
     if 'upconv1.weight' not in weights:
         return None
     network = _read_ends('MSRResNet', weights) | {'num_block': count_numbers(weights, r'body\.(\d+)\.conv1\.weight')}
     outputs, inputs = weights['upconv1.weight'].shape[:2]
     upscale = 4 if 'upconv2.weight' in weights else math.isqrt(outputs // inputs)
-    return Layout('BasicSR', network | {'upscale': upscale}, weights)
+    return Recognised('BasicSR', network | {'upscale': upscale}, weights)
 
 
-def rrdbnet(weights: Mapping[str, Tensor]) -> Layout | None:
+def recognise_rrdbnet(weights: Mapping[str, Tensor]) -> Recognised | None:
     """RRDBNet of ESRGAN and Real-ESRGAN; x2 and x1 start with a pixel-unshuffle, which the first layer shows."""
     if 'body.0.rdb1.conv1.weight' not in weights:
         return None
@@ -70,10 +70,10 @@ def rrdbnet(weights: Mapping[str, Tensor]) -> Layout | None:
         'num_block': count_numbers(weights, r'body\.(\d+)\.rdb1\.conv1\.weight'),
         'num_grow_ch': weights['body.0.rdb1.conv1.weight'].shape[0],
     }
-    return Layout('BasicSR', network, weights)
+    return Recognised('BasicSR', network, weights)
 
 
-def srvggnet(weights: Mapping[str, Tensor]) -> Layout | None:
+def recognise_srvggnet(weights: Mapping[str, Tensor]) -> Recognised | None:
     """SRVGGNetCompact: convolutions at the even places of `body`, PReLUs or nothing at the odd ones."""
     convolutions = [name for name, tensor in weights.items() if tensor.ndim == 4]
     if 'body.0.weight' not in convolutions:
@@ -91,9 +91,9 @@ def srvggnet(weights: Mapping[str, Tensor]) -> Layout | None:
         'act_type': 'prelu' if prelu else 'relu',
     }
     if prelu:
-        return Layout('BasicSR', network, weights)
+        return Recognised('BasicSR', network, weights)
     note = 'act_type is not in the file: relu is assumed, where it could be leakyrelu.'
-    return Layout('BasicSR', network, weights, (note,), ('act_type',))
+    return Recognised('BasicSR', network, weights, (note,), ('act_type',))
 
 
 def _read_ends(kind: str, weights: Mapping[str, Tensor]) -> dict[str, Any]:

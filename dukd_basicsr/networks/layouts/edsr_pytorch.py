@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.layouts import basicsr_names
-from dukd_basicsr.networks.layouts.layout import Guess, Layout
+from dukd_basicsr.networks.layouts.layout import Guess, Recognised
 
 _ENDS = (
     (r'head\.0\.(\w+)', r'conv_first.\1'),
@@ -34,28 +34,28 @@ _RCAN = (
 _SHIFTS = ('sub_mean.weight', 'sub_mean.bias', 'add_mean.weight', 'add_mean.bias')
 
 
-def edsr(weights: Mapping[str, Tensor]) -> Layout | None:
+def recognise_edsr(weights: Mapping[str, Tensor]) -> Recognised | None:
     """EDSR of EDSR-PyTorch.
 
     Raises:
         UserError: Its MeanShift convolutions are not what BasicSR's EDSR computes.
     """
-    return _recognise(weights, 'body.0.body.0.weight', _EDSR, basicsr_names.edsr)
+    return _recognise(weights, 'body.0.body.0.weight', _EDSR, basicsr_names.recognise_edsr)
 
 
-def rcan(weights: Mapping[str, Tensor]) -> Layout | None:
+def recognise_rcan(weights: Mapping[str, Tensor]) -> Recognised | None:
     """RCAN of EDSR-PyTorch and of its authors; neither scales its residuals.
 
     Raises:
-        UserError: As for `edsr`.
+        UserError: As for `recognise_edsr`.
     """
-    layout = _recognise(weights, 'body.0.body.0.body.3.conv_du.0.weight', _RCAN, basicsr_names.rcan)
+    layout = _recognise(weights, 'body.0.body.0.body.3.conv_du.0.weight', _RCAN, basicsr_names.recognise_rcan)
     return layout and _drop_assumptions(layout, 'res_scale')
 
 
 def _recognise(
     weights: Mapping[str, Tensor], mark: str, rules: tuple[tuple[str, str], ...], infer: Guess
-) -> Layout | None:
+) -> Recognised | None:
     if mark not in weights or 'head.0.weight' not in weights:
         return None
     shifts = {name: weights[name] for name in _SHIFTS if name in weights}
@@ -69,8 +69,10 @@ def _recognise(
     if not shifts:
         return layout
     if len(shifts) < len(_SHIFTS):
-        raise UserError(f'of the MeanShift convolutions only {", ".join(shifts)} are there; all of '
-                        f'{", ".join(_SHIFTS)} are needed, or none.')  # fmt: skip
+        raise UserError(
+            f'of the MeanShift convolutions only {", ".join(shifts)} are there; all of '
+            f'{", ".join(_SHIFTS)} are needed, or none.'
+        )
     return _fold(layout, **{name.replace('.', '_'): tensor.float() for name, tensor in shifts.items()})
 
 
@@ -83,8 +85,8 @@ def _rename(name: str, rules: tuple[tuple[str, str], ...]) -> str:
 
 
 def _fold(
-    layout: Layout, sub_mean_weight: Tensor, sub_mean_bias: Tensor, add_mean_weight: Tensor, add_mean_bias: Tensor
-) -> Layout:
+    layout: Recognised, sub_mean_weight: Tensor, sub_mean_bias: Tensor, add_mean_weight: Tensor, add_mean_bias: Tensor
+) -> Recognised:
     """Express the MeanShift convolutions as img_range and rgb_mean.
 
     With inputs X = R x for x in [0, 1], they are X a + b before and Z c + d after the network; BasicSR computes
@@ -96,12 +98,15 @@ def _fold(
     undone = _read_factor('add_mean', add_mean_weight)
     mean = -sub_mean_bias / scale
     if abs(undone * scale - 1) > 1e-4 or not torch.allclose(add_mean_bias, mean, rtol=1e-4, atol=1e-6):
-        raise UserError("add_mean does not undo sub_mean (std is not 1?), as BasicSR's networks would; it cannot be "
-                        'converted.')  # fmt: skip
+        raise UserError(
+            "add_mean does not undo sub_mean (std is not 1?), as BasicSR's networks would; it cannot be converted."
+        )
     whole = 1.0 if 0 < mean.abs().max() <= 1 else 255.0
     if mean.min() < 0 or mean.max() > whole:
-        raise UserError(f'sub_mean subtracts {[round(float(value), 3) for value in mean]}, which is the mean of '
-                        'images neither in 0..255 nor in 0..1; it cannot be converted.')  # fmt: skip
+        raise UserError(
+            f'sub_mean subtracts {[round(float(value), 3) for value in mean]}, which is the mean of '
+            'images neither in 0..255 nor in 0..1; it cannot be converted.'
+        )
     arguments = {
         'img_range': round(whole * scale, 6),
         'rgb_mean': [round(float(value) / whole, 7) for value in mean],
@@ -113,7 +118,7 @@ def _fold(
     return replace(layout, notes=(*layout.notes, note), assumed=(*layout.assumed, 'img_range'))
 
 
-def _drop_assumptions(layout: Layout, *known: str) -> Layout:
+def _drop_assumptions(layout: Recognised, *known: str) -> Recognised:
     """The layout after some of its assumptions have turned out to be known."""
     notes = tuple(note for note in layout.notes if not note.startswith(known))
     return replace(layout, notes=notes, assumed=tuple(name for name in layout.assumed if name not in known))
@@ -125,6 +130,8 @@ def _read_factor(name: str, weight: Tensor) -> float:
     factor = float(matrix[0, 0])
     expected = factor * torch.eye(3)
     if matrix.shape != expected.shape or factor <= 0 or not torch.allclose(matrix, expected, rtol=1e-4, atol=1e-6):
-        raise UserError(f'{name}.weight is no scaled identity (it mixes or weighs the colours), which the networks of '
-                        'BasicSR cannot express; it cannot be converted.')  # fmt: skip
+        raise UserError(
+            f'{name}.weight is no scaled identity (it mixes or weighs the colours), which the networks of '
+            'BasicSR cannot express; it cannot be converted.'
+        )
     return factor

@@ -15,8 +15,8 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A recognised checkpoint."""
+class Recognised:
+    """A checkpoint whose layout, and with it whose network, is known."""
 
     name: str
     """Where its names come from, e.g. 'EDSR-PyTorch'."""
@@ -31,11 +31,11 @@ class Layout:
     parameters: int = 0
     """Parameters of the network."""
 
-    def flow(self) -> str:
+    def to_line(self) -> str:
         """`network` as YAML in one line."""
         return _write_line(self.network)
 
-    def block(self, key: str) -> str:
+    def to_block(self, key: str) -> str:
         """`network` as a block of an options file."""
         return f'{key}:\n' + ''.join(f'  {_write_line({name: value})[1:-1]}\n' for name, value in self.network.items())
 
@@ -44,18 +44,18 @@ def _write_line(mapping: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(mapping), default_flow_style=True, sort_keys=False, width=math.inf).strip()
 
 
-Guess = Callable[[Mapping[str, Tensor]], 'Layout | None']
+Guess = Callable[[Mapping[str, Tensor]], 'Recognised | None']
 """Infers a layout from weights that have its names. It may fail in any way on others."""
 
 
-def fit(layout: Layout) -> Layout | None:
+def fit(layout: Recognised) -> Recognised | None:
     """Build the network: the layout with its number of parameters, or None where its weights do not fit exactly.
 
     Buffers are computed by a network (SwinIR's masks), so theirs must agree in value too: an img_size of another shape
     with as many windows is not taken for the right one.
     """
     arguments = dict(layout.network)
-    build = architecture(arguments.pop('type'))
+    build = find_architecture(arguments.pop('type'))
     with torch.random.fork_rng(devices=[]):  # reading a file must not move the random numbers of a run
         net = build(**arguments)
     own = net.state_dict()
@@ -68,7 +68,7 @@ def fit(layout: Layout) -> Layout | None:
     return replace(layout, parameters=sum(parameter.numel() for parameter in net.parameters()))
 
 
-def architecture(kind: str) -> Any:
+def find_architecture(kind: str) -> Any:
     """The registered class of a network; BasicSR's own may be registered as `<kind>_basicsr` (SRVGGNetCompact is).
 
     Raises:

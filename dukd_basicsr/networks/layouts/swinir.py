@@ -8,14 +8,14 @@ from typing import Any
 
 from torch import Tensor
 
-from dukd_basicsr.networks.layouts.layout import Layout, count_numbers, read_scale
+from dukd_basicsr.networks.layouts.layout import Recognised, count_numbers, read_scale
 
 USUAL_IMG_SIZE = 48
 JPEG_WINDOW = 7
 """window_size of the published networks against JPEG artefacts, the only ones with img_range 255."""
 
 
-def swinir(weights: Mapping[str, Tensor]) -> Layout | None:
+def recognise_swinir(weights: Mapping[str, Tensor]) -> Recognised | None:
     """SwinIR with any of its four heads."""
     block = 'layers.{}.residual_group.blocks.0.'
     if block.format(0) + 'attn.relative_position_bias_table' not in weights:
@@ -40,7 +40,7 @@ def swinir(weights: Mapping[str, Tensor]) -> Layout | None:
     }
     network |= _read_head(weights, channels) | _read_unusual(weights, block.format(0))
     assumed = f'{network["img_range"]:g} is assumed, as the published networks with this window_size have it.'
-    return Layout('SwinIR', network, weights, (f'img_range is not in the file: {assumed}',), ('img_range',))
+    return Recognised('SwinIR', network, weights, (f'img_range is not in the file: {assumed}',), ('img_range',))
 
 
 def _read_img_size(weights: Mapping[str, Tensor], window: int, depths: list[int]) -> int:

@@ -69,10 +69,11 @@ class Exportable(nn.Module):
 class _AnySize:
     """Equal to every size that BasicSR's SwinIR compares the one it was built for with."""
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __eq__(self, other: object) -> bool:
         return True
+
+    def __hash__(self) -> int:
+        return 0
 
 
 def pad(lq: Tensor, requirement: SizeRequirement) -> Tensor:
@@ -82,9 +83,9 @@ def pad(lq: Tensor, requirement: SizeRequirement) -> Tensor:
     for dim in (-2, -1):
         side = _side(lq, dim)
         multiple = requirement.multiple
-        wanted = (side.clamp(min=requirement.minimum) + (multiple - 1)) // multiple * multiple
+        wanted: Any = (side.clamp(min=requirement.minimum) + (multiple - 1)) // multiple * multiple
         period = (2 * (side - 1)).clamp(min=1)
-        index = torch.arange(wanted, device=lq.device) % period  # type: ignore[call-overload]
+        index = torch.arange(wanted, device=lq.device) % period
         lq = lq.index_select(dim, torch.minimum(index, period - index))
     return lq
 
@@ -117,10 +118,15 @@ def to_onnx(net: nn.Module, scale: int, channels: int) -> Any:
         with tempfile.TemporaryDirectory() as folder, _quiet(), torch.no_grad(), _windows_of_any_batch():
             file = str(Path(folder) / 'traced.onnx')
             torch.onnx.export(
-                Exportable(net, scale), (example,), file, dynamo=False, opset_version=OPSET,
-                input_names=[INPUT], output_names=[OUTPUT],
+                Exportable(net, scale),
+                (example,),
+                file,
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
                 dynamic_axes={INPUT: axes, OUTPUT: {0: 'batch', 2: f'{scale}*height', 3: f'{scale}*width'}},
-            )  # fmt: skip
+            )
             return onnx.load(file)
     except Exception as error:  # a network of anyone's, which raises what it likes
         raise UserError(f'{type(net).__name__} cannot be written as ONNX ({describe(error)}).') from error

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dukd_basicsr.errors import RunError, UserError
+from dukd_basicsr.networks.padding import PROBE_SIZE, answer_zeros
 
 MISSING_PACKAGES = "the packages of exported networks are not installed; pip install 'dukd-basicsr[export]'"
 SUFFIX = '.onnx'
@@ -107,7 +108,7 @@ def open_exported(path: Path) -> ExportedNetwork:
 
     Raises:
         UserError: onnxruntime is not installed; there is no such file; it is no ONNX model, or not one of `basicsr
-            export`.
+            export`; it does not compute what it says of itself.
     """
     if not path.is_file():
         raise UserError(f'{path}: there is no such exported file.')
@@ -119,7 +120,28 @@ def open_exported(path: Path) -> ExportedNetwork:
             f'{path}: this ONNX file does not say its scale and colours as those of basicsr export do; export it '
             f'again from its weights: basicsr export WEIGHTS -o {path.name}'
         ) from None
-    return ExportedNetwork(session, path, metadata)
+    net = ExportedNetwork(session, path, metadata)
+    _check_answer(net)
+    return net
+
+
+def _check_answer(net: ExportedNetwork) -> None:
+    """Ask for one small image: what a file says of itself may have been written for another graph."""
+    about = net.metadata
+    try:
+        answer = answer_zeros(net, about.channels)
+    except RunError as error:
+        raise UserError(*error.messages) from None
+    got, wanted = tuple(answer.shape), (1, about.channels, *[about.scale * PROBE_SIZE] * 2)
+    again = 'export it again from its weights'
+    if got != wanted:
+        size = f'{PROBE_SIZE}x{PROBE_SIZE}'
+        raise UserError(
+            f'{net.file}: it says that it enlarges x{about.scale} with {about.channels} channels, but of an image of '
+            f'{size} it makes {got}, not {wanted}; {again}.'
+        )
+    if not answer.isfinite().all():
+        raise UserError(f'{net.file}: its answer has values that are no numbers; {again}.')
 
 
 def open_session(model: Path | bytes, *, as_written: bool = False) -> Any:

@@ -257,6 +257,32 @@ def test_what_is_no_exported_file(tmp_path, monkeypatch):
         open_exported(tmp_path / 'foreign.onnx')
 
 
+@pytest.mark.parametrize(
+    ('changes', 'said'),
+    [
+        (
+            {'scale': '4'},
+            'it says that it enlarges x4 with 3 channels, but of an image of 16x16 it makes (1, 3, 32, 32)',
+        ),
+        ({'channels': '1'}, 'onnxruntime cannot run it on an input of (1, 1, 16, 16)'),
+        ({}, 'its answer has values that are no numbers; export it again from its weights.'),
+    ],
+)
+def test_a_file_that_does_not_do_what_it_says_is_refused(written, tmp_path, capsys, changes, said):
+    _, path, _ = written
+    model = onnx.load(path)
+    if not changes:
+        bias = next(each for each in model.graph.initializer if each.name.endswith('conv_last.bias'))
+        bias.CopyFrom(onnx.numpy_helper.from_array(np.full(3, np.nan, np.float32), bias.name))
+    props = {each.key: each.value for each in model.metadata_props}
+    onnx.helper.set_model_props(model, props | changes)
+    onnx.save(model, tmp_path / 'wrong.onnx')
+    (tmp_path / 'a.png').touch()
+    files = tmp_path / 'a.png', tmp_path / 'out', tmp_path / 'wrong.onnx'
+    assert main(['upscale', str(files[0]), '-o', str(files[1]), '--weights', str(files[2])]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_the_code_of_the_page_makes_the_picture_that_torch_makes(written, tmp_path, monkeypatch):
     net, path, folder = written
     (code,) = re.findall(r'```python\n(.*?)```', PAGE.read_text(encoding='utf-8'), re.DOTALL)
