@@ -30,6 +30,12 @@ class InvertibleTransform:
     values that 1 - x keeps exactly (multiples of 2^-24 in [0, 1]; else within half a unit of float32's last place at
     1). The authors' code applies the operations twice in the same order, which turns a sample by 180 degrees whenever
     a transpose meets exactly one flip: 12.6 % of samples at prob 0.3.
+
+    Example:
+        >>> x = torch.rand(2, 3, 8, 8)
+        >>> f = InvertibleTransform.sample(2, ops=('hflip', 'vflip', 'transpose'), prob=0.5)
+        >>> torch.equal(f.inverse(f(x)), x)
+        True
     """
 
     draws: tuple[tuple[str, Tensor], ...]
@@ -90,41 +96,41 @@ class InvertibleTransform:
         """F: (B, C, H, W) with values in [0, 1] to the same shape. Samples that are not square never transpose."""
         for op, draw in self.draws:
             if op == 'permute':
-                x = _permuted(x, draw)
+                x = _permute(x, draw)
             elif op == 'translate':
-                x = _translated(x, draw)
+                x = _translate(x, draw)
             else:
-                x = _turned(op, x, draw)
+                x = _turn(op, x, draw)
         return x
 
     def inverse(self, y: Tensor) -> Tensor:
         """F^-1 on outputs of any scale: (B, C, s * H, s * W), undoing the operations in reverse order."""
         for op, draw in reversed(self.draws):
             if op == 'permute':
-                y = _permuted(y, draw.argsort(1))
+                y = _permute(y, draw.argsort(1))
             elif op == 'translate':
-                y = _translated(y, -draw * (y.shape[-1] // self.size[-1] if self.size else 1))
+                y = _translate(y, -draw * (y.shape[-1] // self.size[-1] if self.size else 1))
             else:
-                y = _turned(op, y, draw)
+                y = _turn(op, y, draw)
         return y
 
 
 # No host synchronisation and no loop over samples in any of these.
 
 
-def _turned(op: str, x: Tensor, mask: Tensor) -> Tensor:
+def _turn(op: str, x: Tensor, mask: Tensor) -> Tensor:
     """An involution of the samples that the mask marks."""
     if op == 'transpose' and x.shape[-2] != x.shape[-1]:
         return x
     return torch.where(mask.view(-1, 1, 1, 1), INVOLUTIONS[op](x), x)
 
 
-def _permuted(x: Tensor, order: Tensor) -> Tensor:
+def _permute(x: Tensor, order: Tensor) -> Tensor:
     """Channel c of sample b taken from channel order[b, c]."""
     return x.gather(1, order[..., None, None].expand_as(x))
 
 
-def _translated(x: Tensor, shift: Tensor) -> Tensor:
+def _translate(x: Tensor, shift: Tensor) -> Tensor:
     """Sample b moved down by shift[b, 0] and right by shift[b, 1] pixels, around the edges."""
     for dim, by in ((-2, shift[:, 0]), (-1, shift[:, 1])):
         side = x.shape[dim]

@@ -26,6 +26,10 @@ def imresize(x: Tensor, scale: float) -> Tensor:
     Raises:
         ValueError: Other scales; images without pixels; fewer than two dimensions.
         TypeError: Integer or half-precision images (MATLAB would round each its own way).
+
+    Example:
+        >>> imresize(torch.rand(16, 3, 50, 30), 1 / 4).shape
+        torch.Size([16, 3, 13, 8])
     """
     if x.dtype not in (torch.float32, torch.float64):
         raise TypeError(f'imresize needs float32 or float64 images, got {x.dtype}.')
@@ -45,8 +49,8 @@ def imresize(x: Tensor, scale: float) -> Tensor:
     # An odd last row needs a whole output pixel's worth of input behind it, since torch floors where MATLAB ceils.
     more_h, more_w = (out_h * factor - height, out_w * factor - width) if shrink else (0, 0)
     x4d = x.reshape(-1, 1, height, width)
-    x4d = x4d.index_select(2, _mirrored(height, pad, pad + more_h, x.device))
-    columns = _mirrored(width, pad, pad + more_w, x.device)
+    x4d = x4d.index_select(2, _mirror(height, pad, pad + more_h, x.device))
+    columns = _mirror(width, pad, pad + more_w, x.device)
     # Gathering every column would cost more than the resize itself.
     x4d = torch.cat((x4d[..., columns[:pad]], x4d, x4d[..., columns[pad + width :]]), -1)
     # Enlarging steps by 1 / factor, whose float32 rounding adds up along a row (1e-4 at 600 pixels x3): float64 there.
@@ -57,7 +61,7 @@ def imresize(x: Tensor, scale: float) -> Tensor:
     return out.reshape(*x.shape[:-2], out_h, out_w).to(x.dtype)
 
 
-def _mirrored(size: int, before: int, after: int, device: torch.device) -> Tensor:
+def _mirror(size: int, before: int, after: int, device: torch.device) -> Tensor:
     """Indices 0..size-1 with `before` and `after` mirrored ones around (edge pixel repeated, as often as needed)."""
     index = torch.arange(-before, size + after, device=device) % (2 * size)
     return torch.minimum(index, 2 * size - 1 - index)

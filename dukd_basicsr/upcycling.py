@@ -31,6 +31,10 @@ def zoom_in(
 
     Raises:
         ValueError: The crop is larger than the patch, size or num is below 1, or num above the cells of the grid.
+
+    Example:
+        >>> zoom_in(torch.rand(2, 3, 192, 192), size=48, num=4).shape
+        torch.Size([8, 3, 48, 48])
     """
     batch, _, height, width = gt.shape
     if not 1 <= size <= min(height, width):
@@ -69,8 +73,14 @@ def zoom_out(lq: Tensor, scale: int) -> Tensor:
         Tensor: (B, C, H / scale, W / scale).
 
     Raises:
-        ValueError: H or W is not a multiple of the scale.
+        ValueError: The scale is below 1, or H or W is not a multiple of it.
+
+    Example:
+        >>> zoom_out(torch.rand(2, 3, 48, 48), scale=4).shape
+        torch.Size([2, 3, 12, 12])
     """
+    if scale < 1:
+        raise ValueError(f'zoom_out needs scale >= 1, got {scale}.')
     height, width = lq.shape[-2:]
     if height % scale or width % scale:
         raise ValueError(f'zoom_out by {scale} needs sides that are multiples of {scale}, got {height}x{width}.')

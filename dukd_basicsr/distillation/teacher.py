@@ -27,6 +27,12 @@ class Teacher(nn.Module):
 
     Args:
         net (nn.Module): Maps (B, C, H, W) in [0, 1] to (B, C, s * H, s * W).
+
+    Example:
+        >>> teacher = Teacher(nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), nn.PixelShuffle(2)))
+        >>> label = teacher.train()(torch.rand(1, 3, 16, 16))
+        >>> label.shape, label.requires_grad, teacher.training
+        (torch.Size([1, 3, 32, 32]), False, False)
     """
 
     def __init__(self, net: nn.Module) -> None:

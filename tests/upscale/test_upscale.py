@@ -539,7 +539,8 @@ def test_files_that_cannot_be_enlarged_are_named(folder, weights, capsys):
 
 def test_an_answer_that_is_no_number_is_not_written(folder, capsys):
     net = build_network(COMPACT)
-    net.body[-1].bias.data[0] = torch.nan
+    net.body[0].bias.data.fill_(100)
+    net.body[-1].weight.data.fill_(3e38)  # a number, a hundred of which are none
     torch.save(net.state_dict(), 'nan.pth')
     Image.fromarray(noise(2, 3, 3)).save('in/a.png')
     code, said = upscale('in', '-o', 'out', '--weights', 'nan.pth', capsys=capsys)
