@@ -39,13 +39,14 @@ from benchmarks.quality.scores import find_sets, score
 from datasets_prep.images import mod_crop, shrink
 from datasets_prep.prepare import prepare_benchmark
 from dukd_basicsr.data.images import find_images, read_image
-from dukd_basicsr.evaluation.benchmark.measure import Network, super_resolve
+from dukd_basicsr.evaluation.benchmark.measure import Network
 from dukd_basicsr.networks.build import build, load_network
 from dukd_basicsr.networks.cost import count_macs, count_parameters, lr_size
 from dukd_basicsr.networks.onnx.check import compare, random_images
 from dukd_basicsr.networks.onnx.graph import OPSET, to_onnx
 from dukd_basicsr.networks.onnx.precision import CALIBRATION_SIDE, to_fp16, to_int8
 from dukd_basicsr.networks.onnx.session import ExportedNetwork, Metadata, open_session
+from dukd_basicsr.networks.padding import super_resolve
 
 SETS = ('Set5', 'Set14')
 SIDE = 64

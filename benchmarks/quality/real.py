@@ -32,7 +32,8 @@ from torch import nn
 from tqdm import tqdm
 
 from dukd_basicsr import options
-from dukd_basicsr.evaluation.benchmark.measure import Bicubic, build_dataset, super_resolve
+from dukd_basicsr.evaluation.benchmark.measure import Bicubic, build_dataset
+from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.networks.weights import build_network, load_into, read_weights
 
 FILE = REPOSITORY / 'options' / 'train_dukd_real_rrdb_to_compact_x4.yml'

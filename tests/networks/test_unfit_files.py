@@ -10,7 +10,7 @@ from dukd_basicsr.distillation.teacher import build_teacher
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.build import load_network
 from dukd_basicsr.networks.weights import build_network, read_weights, refuse_no_numbers
-from tests.evaluation.benchmark.test_run import write_options
+from tests.evaluation.benchmark.option_files import write_options
 from tests.toys import STUDENT, save_weights
 
 

@@ -11,7 +11,7 @@ from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.evaluation.benchmark import tabulate
 from dukd_basicsr.evaluation.benchmark.tabulate import tabulate_networks
 from dukd_basicsr.evaluation.metrics import score
-from tests.evaluation.benchmark.test_run import PSNR, SSIM, write_options
+from tests.evaluation.benchmark.option_files import PSNR, SSIM, write_options
 
 
 @pytest.mark.parametrize('out', ['file', 'file/below'])
