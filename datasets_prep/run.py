@@ -19,7 +19,7 @@ from datasets_prep.staging import is_finished, staged, write_record
 from datasets_prep.subimages import Job, Made, digest
 from datasets_prep.writers import FolderWriter, LmdbWriter
 from dukd_basicsr.data.prefetch import map_in_order
-from dukd_basicsr.errors import UserError
+from dukd_basicsr.errors import UserError, format_bytes
 
 _NAMED = 5  # how many files a message names
 
@@ -188,7 +188,7 @@ def _check_space(home: Path, needed: int) -> None:
     free = shutil.disk_usage(home).free
     if free < needed:
         raise UserError(
-            f'{home} has {free / 1e9:.1f} GB of free space and needs at least {needed / 1e9:.1f} GB: '
+            f'{home} has {format_bytes(free)} of free space and needs at least {format_bytes(needed)}: '
             'free some, or choose another --out.'
         )
 

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from dukd_basicsr.errors import UserError
+from dukd_basicsr.errors import UserError, format_bytes
 from dukd_basicsr.networks import padding
 from dukd_basicsr.networks.cost import physical_memory
+from dukd_basicsr.networks.layouts.layout import has_architecture
 from dukd_basicsr.networks.weights import build_network, load_into, read_weights
 from dukd_basicsr.options.report import one_line
 
@@ -45,6 +46,11 @@ def build(network_opt: Mapping[str, Any], what: str = 'network_g') -> nn.Module:
     large = next((name for name, value in network_opt.items() if _find_largest(value) > LARGEST_ARGUMENT), None)
     if large is not None:
         raise UserError(f'{what}.{large}: no {kind} is that large; the most is {LARGEST_ARGUMENT}.')
+    if not has_architecture(kind):
+        raise UserError(
+            f'{what}: there is no network {kind}; one of your own is registered by the file that has its class: add '
+            '--import FILE.py.'
+        )
     try:
         with _Allowance(f'{what}: {kind}'):
             net = build_network(network_opt)
@@ -111,7 +117,7 @@ class _Allowance(TorchFunctionMode):
             self.tensors += 1
         if self.left < 0:
             raise UserError(
-                f'{self.what} of these arguments has more than {self.limit / 2**30:.1f} GiB of weights, '
+                f'{self.what} of these arguments has more than {format_bytes(self.limit)} of weights, '
                 f'and training holds {MEMORY_SHARE - 1} copies; write a smaller one.'
             )
         if self.tensors > MOST_TENSORS:

@@ -137,7 +137,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
 def test_too_little_space_is_said_before_the_start(tmp_path, monkeypatch):
     source = fill(tmp_path / 'hr', *SHAPES)
     monkeypatch.setattr(run.shutil, 'disk_usage', lambda path: type('Usage', (), {'free': 1000}))
-    with pytest.raises(UserError, match='GB of free space'):
+    with pytest.raises(UserError, match=r'P has 1000 B of free space and needs at least \d+\.\d KiB: free some'):
         prepare_training(source, tmp_path, 'P', **SMALL)
 
 

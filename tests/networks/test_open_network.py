@@ -168,3 +168,10 @@ def test_an_exported_file_is_asked_for_what_it_says(folder, monkeypatch):
     assert (opened.name, opened.net, opened.scale, opened.channels) == ('net', net, 3, 1)
     assert (opened.weights, opened.network, opened.notes) == (Path('net.ONNX'), None, ())
     assert not net.training
+
+
+def test_a_network_that_is_not_imported_is_asked_for(tmp_path):
+    save_weights(tmp_path / 'net.pth', STUDENT)
+    (tmp_path / 'own.yml').write_text('name: own\nnetwork_g: {type: Zzyzx}\n')
+    with pytest.raises(UserError, match=r'there is no network Zzyzx; one of your own .* add --import FILE\.py'):
+        open_network(tmp_path / 'net.pth', tmp_path / 'own.yml')

@@ -78,6 +78,11 @@ def find_architecture(kind: str) -> Any:
     return ARCH_REGISTRY.get(suffixed if kind not in ARCH_REGISTRY and suffixed in ARCH_REGISTRY else kind)
 
 
+def has_architecture(kind: Any) -> bool:
+    """Whether a network of that type is registered."""
+    return isinstance(kind, str) and (kind in ARCH_REGISTRY or f'{kind}_basicsr' in ARCH_REGISTRY)
+
+
 def count_numbers(weights: Mapping[str, Tensor], pattern: str) -> int:
     """How many different numbers the one group of `pattern` has among the names."""
     return len({match[1] for name in weights if (match := re.fullmatch(pattern, name))})
