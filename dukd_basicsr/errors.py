@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
+import sys
 from collections.abc import Iterable, Sequence
+from types import TracebackType
 from typing import ClassVar
 
 
@@ -60,3 +63,30 @@ def format_bytes(number: int) -> str:
     while value >= 1024 and len(units) > 1:
         value, units = value / 1024, units[1:]
     return f'{number} B' if units[0] == 'B' else f'{value:.1f} {units[0]}'
+
+
+def report(error: UserError, program: str) -> int:
+    """Write the sentences of an error to stderr; of several processes the first one speaks for all.
+
+    Args:
+        error (UserError): Where it is a RunError, every process may have one of its own to tell.
+        program (str): Begins each line.
+
+    Returns:
+        int: The exit code.
+    """
+    if os.environ.get('RANK', '0') == '0' or isinstance(error, RunError):
+        sys.stderr.write(''.join(f'{program}: {message}\n' for message in error.messages))
+    return error.exit_code
+
+
+def end_in_sentences(program: str) -> None:
+    """From now on, a UserError that nobody catches ends this program in its sentences and with its exit code."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, UserError):
+            sys.exit(report(error, program))
+        before(kind, error, trace)
+
+    sys.excepthook = hook

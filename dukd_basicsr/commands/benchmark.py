@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 
 from dukd_basicsr.errors import UserError
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError('--pictures needs a folder to write to: add -o results/benchmark.')
     if args.tile is not None and args.tile < 1:
         raise UserError(f'--tile {args.tile}: tiles have a side of at least 1 LR pixel; 256 is common.')
-    from dukd_basicsr import plugin  # noqa: F401  first: makes basicsr importable
+    import_module('dukd_basicsr.plugin')  # makes basicsr importable
     from dukd_basicsr.evaluation.benchmark.tabulate import tabulate_networks
 
     tabulate_networks(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 
 HELP = "Bring a checkpoint of another layout into BasicSR's, and print the network_t that fits it."
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Convert one checkpoint."""
-    from dukd_basicsr import plugin  # noqa: F401  first: makes basicsr importable
+    import_module('dukd_basicsr.plugin')  # makes basicsr importable
     from dukd_basicsr.networks import convert
 
     convert.run(args.source, args.target, args.arch, args.param_key)

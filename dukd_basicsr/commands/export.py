@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 
 HELP = 'Write a network as an ONNX file for any image size, checked against torch; fp16 and int8 too.'
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export one network."""
-    from dukd_basicsr import plugin  # noqa: F401  first: makes basicsr importable
+    import_module('dukd_basicsr.plugin')  # makes basicsr importable
     from dukd_basicsr.networks.export import export_network
 
     export_network(args.weights, args.out, args.opt, args.precision, args.calibrate)

@@ -1,16 +1,19 @@
-"""What `train` and `test` share: BasicSR's flags, and every check of an options file that needs no torch."""
+"""What `train` and `test` share: BasicSR's flags, the options that they give, and the pipelines that they start."""
 
 from __future__ import annotations
 
 import argparse
-import sys
+import shlex
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from dukd_basicsr.errors import UserError
+if TYPE_CHECKING:
+    from dukd_basicsr.training.launch import Launch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """BasicSR's own flags."""
+    """Declare BasicSR's own flags."""
     parser.add_argument('-opt', type=Path, required=True, metavar='FILE', help='options file (YAML)')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='job launcher')
     parser.add_argument('--auto_resume', action='store_true', help='go on from the newest training state, if any')
@@ -19,30 +22,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--force_yml', nargs='+', default=[], metavar='K:K=V', help='e.g. train:total_iter=1000')
 
 
-def checked(args: argparse.Namespace, is_train: bool) -> dict:
-    """The options of a run after every check that needs no torch.
+def train(args: argparse.Namespace) -> None:
+    """Read and check the options once, and train with them.
 
     Raises:
-        UserError: What is wrong with them, or with the files that they name (a warning only under --check).
+        UserError: A mistake in them, in the files that they name, or in what they ask of this machine.
+        RunError: The run failed on the way.
+        RunStopped: A signal has stopped it; everything is saved.
     """
-    from dukd_basicsr import options
-    from dukd_basicsr.data.checks.files import check_files
+    opt, launch = read(args, is_train=True)
+    import_module('dukd_basicsr.plugin')  # makes basicsr importable
+    from dukd_basicsr.training import pipeline
 
-    opt = options.apply_overrides(options.load(args.opt), args.force_yml)
-    for warning in options.check(opt, args.opt, is_train):
-        sys.stderr.write(f'basicsr {args.command}: warning: {warning}\n')
-    try:
-        check_files(opt, Path.cwd(), is_train)
-    except UserError as error:
-        if not getattr(args, 'check', False):
-            raise
-        for message in error.messages:
-            sys.stderr.write(f'basicsr {args.command}: warning: {message}\n')
-    return opt
+    pipeline.train(opt, launch)
 
 
-def stock_argv(args: argparse.Namespace) -> list[str]:
-    """The arguments as BasicSR's parse_options reads them."""
-    argv = ['-opt', str(args.opt), '--launcher', args.launcher, '--local_rank', str(args.local_rank)]
-    argv += ['--auto_resume'] * args.auto_resume + ['--debug'] * args.debug
-    return argv + (['--force_yml', *args.force_yml] if args.force_yml else [])
+def test(args: argparse.Namespace) -> None:
+    """As `train`, for BasicSR's test."""
+    opt, launch = read(args, is_train=False)
+    import_module('dukd_basicsr.plugin')  # makes basicsr importable
+    from dukd_basicsr.training import pipeline
+
+    pipeline.test(opt, launch)
+
+
+def read(args: argparse.Namespace, is_train: bool, dry_run: bool = False) -> tuple[dict[str, Any], Launch]:
+    """Read the options of a run with every check that needs no torch.
+
+    Args:
+        args (argparse.Namespace): The parsed command line.
+        is_train (bool): Training, not testing.
+        dry_run (bool): Files that are missing are warnings.
+
+    Raises:
+        UserError: What is wrong with them, or with the files that they name.
+    """
+    from dukd_basicsr.training.launch import Launch, read_options
+
+    launch = Launch(args.opt, Path.cwd(), args.launcher, args.auto_resume, args.debug, _name_command(args))
+    return read_options(launch, args.force_yml, is_train, f'basicsr {args.command}', dry_run), launch
+
+
+def _name_command(args: argparse.Namespace) -> str:
+    """The command that goes on with a run, with everything that changes it."""
+    words = ['basicsr', args.command]
+    for file in args.own_modules:
+        words += ['--import', str(file)]
+    words += ['-opt', str(args.opt)]
+    words += ['--launcher', args.launcher] if args.launcher != 'none' else []
+    words += ['--debug'] if args.debug else []
+    words += ['--force_yml', *args.force_yml] if args.force_yml else []
+    return shlex.join([*words, '--auto_resume'])

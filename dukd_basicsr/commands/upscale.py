@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 
 HELP = 'Enlarge images of any kind, and folders of them, by a checkpoint or an exported file.'
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Enlarge all images."""
-    from dukd_basicsr import plugin  # noqa: F401  first: makes basicsr importable
+    import_module('dukd_basicsr.plugin')  # makes basicsr importable
     from dukd_basicsr.upscale.upscale import upscale_images
 
     upscale_images(

@@ -11,19 +11,36 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from dukd_basicsr.errors import UserError
 
-_imported: list[Path] = []
-"""As they were given, so that the command of a resumed run names them again."""
+FLAG = '--import'
 
 
 def add_argument(parser: argparse.ArgumentParser) -> None:
-    """The flag, for commands that build networks from options."""
-    parser.add_argument('--import', dest='own_modules', type=Path, action='append', default=[], metavar='FILE.py',
-                        help='run a Python file first that registers a network, loss, ... of yours')  # fmt: skip
+    """Declare the flag, for commands that build networks from options."""
+    parser.add_argument(
+        FLAG,
+        dest='own_modules',
+        type=Path,
+        action='append',
+        default=[],
+        metavar='FILE.py',
+        help='run a Python file first that registers a network, loss, ... of yours; may be repeated',
+    )
+
+
+def repeat_flag(words: Iterable[str]) -> Iterator[str]:
+    """Write `--import a.py b.py` as `--import a.py --import b.py`: what follows may be an image or a checkpoint."""
+    file_expected = more_allowed = False
+    for word in words:
+        if more_allowed and word.endswith('.py') and not word.startswith('-'):
+            yield FLAG
+        more_allowed = file_expected or (more_allowed and word.endswith('.py'))
+        file_expected = word == FLAG
+        yield word
 
 
 def load(files: Sequence[Path]) -> None:
@@ -36,8 +53,7 @@ def load(files: Sequence[Path]) -> None:
     """
     if not files:
         return
-    import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
-
+    importlib.import_module('dukd_basicsr.plugin')  # makes basicsr importable
     for file in files:
         _check(file)
         folder = str(file.resolve().parent)
@@ -46,35 +62,30 @@ def load(files: Sequence[Path]) -> None:
         importlib.invalidate_caches()
         try:
             importlib.import_module(file.stem)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             said = ' '.join(f'{type(error).__name__}: {error}'.split())
-            raise UserError(f'--import {file}: {_where(error, file)}{said}') from error
-        if file not in _imported:
-            _imported.append(file)
-
-
-def flags() -> str:
-    """What `load` was given, as it stands on a command line, with a space before it."""
-    return ''.join(f' --import {file}' for file in _imported)
+            raise UserError(f'--import {file}: {_find_line(error, file)}{said}') from error
 
 
 def _check(file: Path) -> None:
     if file.suffix != '.py' or not file.is_file():
         raise UserError(f'--import {file}: no such Python file; name the file that registers what is yours.')
     loaded = sys.modules.get(file.stem)
-    origin = getattr(loaded, '__file__', '') if loaded else _origin(file.stem)
+    origin = getattr(loaded, '__file__', '') if loaded else _find_origin(file.stem)
     if origin is not None and origin != str(file.resolve()):
-        raise UserError(f'--import {file}: Python has another module "{file.stem}" already; rename the file, e.g. '
-                        f'my_{file.stem}.py.')  # fmt: skip
+        raise UserError(
+            f'--import {file}: Python has another module "{file.stem}" already; rename the file, e.g. '
+            f'my_{file.stem}.py.'
+        )
 
 
-def _origin(name: str) -> str | None:
+def _find_origin(name: str) -> str | None:
     """Where Python would find a module of that name now; None: nowhere."""
     spec = importlib.util.find_spec(name) if name.isidentifier() else None
     return str(Path(spec.origin or '').resolve()) if spec else None
 
 
-def _where(error: Exception, file: Path) -> str:
+def _find_line(error: BaseException, file: Path) -> str:
     """'line 3: ', the innermost one in the file."""
     if isinstance(error, SyntaxError):
         return f'line {error.lineno}: '

@@ -6,93 +6,67 @@ Importing this package loads neither torch nor basicsr. Line numbers are those o
 
 from __future__ import annotations
 
-from dukd_basicsr.compat.dataloaders import create_train_val_dataloader
+from collections.abc import Callable
+from typing import Any
+
+from dukd_basicsr.compat.base_model import (
+    get_optimizer,
+    init_base_model,
+    model_ema,
+    resume_training,
+    save_network,
+    save_training_state,
+    training_state,
+)
 from dukd_basicsr.compat.distributed import init_dist, model_to_device
-from dukd_basicsr.compat.imports import (
-    check_basicsr_version,
-    declare_torchvision_operators,
-    prepare_import,
-    supply_functional_tensor,
-    supply_scipy_filters,
-)
-from dukd_basicsr.compat.lmdb import get_from_lmdb, lmdb_backend
+from dukd_basicsr.compat.imports import check_basicsr_version, prepare_import
+from dukd_basicsr.compat.lmdb import get_from_lmdb, init_lmdb_backend
 from dukd_basicsr.compat.load_network import load_network
-from dukd_basicsr.compat.options import (
-    copy_opt_file,
-    force_yml,
-    normalise_argv,
-    ordered_yaml,
-    parse_options,
-    read_option_file,
-    set_by_path,
-)
-from dukd_basicsr.compat.paired_dataset import carry_plugin_to_workers, read_pair
+from dukd_basicsr.compat.options import copy_opt_file, ordered_yaml, parse_options
+from dukd_basicsr.compat.paired_dataset import read_pair, reduce_pairs
 from dukd_basicsr.compat.rebind import rebind, stock
-from dukd_basicsr.compat.resume import check_resume, load_resume_state
-from dukd_basicsr.compat.saving import get_optimizer, model_ema, resume_training, save_network, save_training_state
 from dukd_basicsr.compat.swinir import calculate_mask
-from dukd_basicsr.compat.train import train_pipeline
+from dukd_basicsr.compat.train import check_resume, create_train_val_dataloader, load_resume_state, train_pipeline
 from dukd_basicsr.compat.validation import dist_validation, nondist_validation
 
-__all__ = [
-    'calculate_mask',
-    'carry_plugin_to_workers',
-    'check_basicsr_version',
-    'check_resume',
-    'copy_opt_file',
-    'create_train_val_dataloader',
-    'declare_torchvision_operators',
-    'dist_validation',
-    'force_yml',
-    'get_from_lmdb',
-    'get_optimizer',
-    'init_dist',
-    'lmdb_backend',
-    'load_network',
-    'load_resume_state',
-    'model_ema',
-    'model_to_device',
-    'nondist_validation',
-    'normalise_argv',
-    'ordered_yaml',
-    'parse_options',
-    'patch_basicsr',
-    'prepare_import',
-    'read_option_file',
-    'read_pair',
-    'resume_training',
-    'save_network',
-    'save_training_state',
-    'set_by_path',
-    'stock',
-    'supply_functional_tensor',
-    'supply_scipy_filters',
-    'train_pipeline',
-]
+__all__ = ['PATCHES', 'check_basicsr_version', 'patch_basicsr', 'prepare_import', 'stock']
+
+PATCHES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
+    ('basicsr.utils.options', 'ordered_yaml', ordered_yaml),
+    ('basicsr.utils.options', 'parse_options', parse_options),
+    ('basicsr.utils.options', 'copy_opt_file', copy_opt_file),
+    ('basicsr.utils.dist_util', 'init_dist', init_dist),
+    ('basicsr.utils.misc', 'check_resume', check_resume),
+    ('basicsr.utils.file_client', 'LmdbBackend.__init__', init_lmdb_backend),
+    ('basicsr.utils.file_client', 'LmdbBackend.get', get_from_lmdb),
+    ('basicsr.data.paired_image_dataset', 'PairedImageDataset.__getitem__', read_pair),
+    ('basicsr.data.paired_image_dataset', 'PairedImageDataset.__reduce__', reduce_pairs),
+    ('basicsr.archs.swinir_arch', 'SwinTransformerBlock.calculate_mask', calculate_mask),
+    ('basicsr.models.base_model', 'BaseModel.__init__', init_base_model),
+    ('basicsr.models.base_model', 'BaseModel.model_to_device', model_to_device),
+    ('basicsr.models.base_model', 'BaseModel.load_network', load_network),
+    ('basicsr.models.base_model', 'BaseModel.get_optimizer', get_optimizer),
+    ('basicsr.models.base_model', 'BaseModel.model_ema', model_ema),
+    ('basicsr.models.base_model', 'BaseModel.resume_training', resume_training),
+    ('basicsr.models.base_model', 'BaseModel.save_network', save_network),
+    ('basicsr.models.base_model', 'BaseModel.save_training_state', save_training_state),
+    ('basicsr.models.sr_model', 'SRModel.nondist_validation', nondist_validation),
+    ('basicsr.models.sr_model', 'SRModel.dist_validation', dist_validation),
+    ('basicsr.train', 'load_resume_state', load_resume_state),
+    ('basicsr.train', 'create_train_val_dataloader', create_train_val_dataloader),
+    ('basicsr.train', 'train_pipeline', train_pipeline),
+)
+"""Module, name in it, and the function of ours that takes its place wherever BasicSR has bound it."""
 
 
 def patch_basicsr() -> None:
-    """Put our functions in the place of BasicSR's, wherever BasicSR has bound them. Calling it again changes nothing.
+    """Put our functions in the place of BasicSR's. Calling it again changes nothing.
 
     Raises:
         UserError: The imported basicsr has no function of that name, so it is not 1.4.x.
     """
-    rebind('basicsr.utils.options', 'ordered_yaml', ordered_yaml)
-    rebind('basicsr.utils.options', 'parse_options', parse_options)
-    rebind('basicsr.utils.options', 'copy_opt_file', copy_opt_file)
-    rebind('basicsr.utils.dist_util', 'init_dist', init_dist)
-    rebind('basicsr.utils.misc', 'check_resume', check_resume)
-    rebind('basicsr.train', 'load_resume_state', load_resume_state)
-    rebind('basicsr.models.base_model', 'BaseModel.model_to_device', model_to_device)
-    rebind('basicsr.models.base_model', 'BaseModel.load_network', load_network)
-    rebind('basicsr.utils.file_client', 'LmdbBackend.__init__', lmdb_backend)
-    rebind('basicsr.utils.file_client', 'LmdbBackend.get', get_from_lmdb)
-    rebind('basicsr.data.paired_image_dataset', 'PairedImageDataset.__getitem__', read_pair)
-    rebind('basicsr.archs.swinir_arch', 'SwinTransformerBlock.calculate_mask', calculate_mask)
-    carry_plugin_to_workers()
-    for method in (get_optimizer, model_ema, resume_training, save_network, save_training_state):
-        rebind('basicsr.models.base_model', f'BaseModel.{method.__name__}', method)
-    rebind('basicsr.train', 'create_train_val_dataloader', create_train_val_dataloader)
-    rebind('basicsr.train', 'train_pipeline', train_pipeline)
-    rebind('basicsr.models.sr_model', 'SRModel.nondist_validation', nondist_validation)
-    rebind('basicsr.models.sr_model', 'SRModel.dist_validation', dist_validation)
+    from basicsr.models.base_model import BaseModel
+
+    for module, name, ours in PATCHES:
+        rebind(module, name, ours)
+    BaseModel.training_state = training_state  # BasicSR has none, but super() must find one

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from basicsr.utils.file_client import LmdbBackend
 
 
-def lmdb_backend(
+def init_lmdb_backend(
     self: LmdbBackend,
     db_paths: str | Path | list[str],
     client_keys: str | list[str] = 'default',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,17 +35,15 @@ def read_pair(self: PairedImageDataset, index: int) -> dict[str, Any]:
     return read_sample(self, index)
 
 
-def carry_plugin_to_workers() -> None:
-    """Make spawned workers import the plugin before they import BasicSR.
+def reduce_pairs(self: PairedImageDataset) -> tuple[Callable[[bytes], Any], tuple[bytes]]:
+    """`PairedImageDataset.__reduce__`: spawned workers import the plugin before they import BasicSR.
 
     Defect: a spawned worker knows of its dataset only the name of its class, so it imports basicsr alone.
     Symptom: `ModuleNotFoundError: No module named 'torchvision.transforms.functional_tensor'` (or stock behaviour) in
     the workers on Windows and macOS, and under `--launcher pytorch` on CUDA.
     Threads: none upstream.
-    Here: a PairedImageDataset, or a class made of it, is restored by `data.sampling.restore`. Idempotent.
+    Here: a PairedImageDataset, or a class made of it, names `data.sampling.restore` to restore it.
     """
-    from basicsr.data.paired_image_dataset import PairedImageDataset
-
     from dukd_basicsr.data.sampling import reduce_for_workers
 
-    PairedImageDataset.__reduce__ = reduce_for_workers
+    return reduce_for_workers(self)

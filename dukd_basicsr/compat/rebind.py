@@ -30,15 +30,18 @@ def rebind(module: str, name: str, ours: Callable[..., Any]) -> None:
         current = getattr(owner, attribute)
     except (ImportError, AttributeError) as error:
         where = getattr(sys.modules.get('basicsr'), '__file__', 'basicsr') if isinstance(error, ImportError) else home
-        raise UserError(f'{where} has no {module}.{name}, so it is not BasicSR 1.4.x; uninstall or rename that copy '
-                        'and run: pip install --no-build-isolation basicsr==1.4.2') from error  # fmt: skip
+        raise UserError(
+            f'{where} has no {module}.{name}, so it is not BasicSR 1.4.x; uninstall or rename that copy and run: '
+            'pip install --no-build-isolation basicsr==1.4.2'
+        ) from error
     # A reloaded `ours` replaces an older `ours`, which knows the stock function.
     vars(ours)['stock'] = getattr(current, 'stock', current)
-    modules = [m for key, m in list(sys.modules.items()) if key == 'basicsr' or key.startswith('basicsr.')]
-    for holder in (owner, *modules):
-        for key, value in list(vars(holder).items()):
-            if value is current:
-                setattr(holder, key, ours)
+    setattr(owner, attribute, ours)  # it may have been inherited
+    for module_name, holder in list(sys.modules.items()):
+        if module_name == 'basicsr' or module_name.startswith('basicsr.'):
+            for key, value in list(vars(holder).items()):
+                if value is current:
+                    setattr(holder, key, ours)
 
 
 def stock(ours: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.networks import padding
 from dukd_basicsr.networks.acceleration import channels_last, reduced
-from dukd_basicsr.networks.build import input_channels, load_network
+from dukd_basicsr.networks.build import build, input_channels, load_network
 from dukd_basicsr.networks.padding import PROBE_SIZE
 from dukd_basicsr.options.rules.teacher import as_list
 
@@ -103,7 +103,7 @@ def build_teacher(opt: Mapping[str, Any]) -> Teacher | TeacherGroup:
         opt (Mapping): BasicSR options with `network_t`, `scale` and `path.pretrain_network_t`; optional
             `path.param_key_t` ('params'), `path.strict_load_t` (true), `train.teacher_opt.combine` and
             `train.channels_last`. Several teachers: `network_t` and `path.pretrain_network_t` are lists of the same
-            length.
+            length. With `dry_run` a teacher without a file keeps the weights that it is built with.
 
     Raises:
         UserError: Missing or unreadable file, weights that do not fit the architecture (the first differing names),
@@ -111,13 +111,16 @@ def build_teacher(opt: Mapping[str, Any]) -> Teacher | TeacherGroup:
     """
     path_opt, train_opt = opt['path'], opt.get('train') or {}
     networks, paths = as_list(opt['network_t']), as_list(path_opt.get('pretrain_network_t'))
-    if None in paths or len(paths) != len(networks):
+    if (None in paths and not opt.get('dry_run')) or len(paths) != len(networks):
         raise UserError(f'path.pretrain_network_t: a teacher needs its weights; {len(networks)} in network_t, '
                         f'{len([path for path in paths if path])} checkpoints given.')  # fmt: skip
     teachers = []
     for network, path in zip(networks, paths, strict=True):
         key, strict = path_opt.get('param_key_t', 'params'), path_opt.get('strict_load_t', True)
-        net = load_network(network, path, key, strict, 'path.pretrain_network_t')
+        if path is None:
+            net = build(network, 'network_t')
+        else:
+            net = load_network(network, path, key, strict, 'path.pretrain_network_t')
         teacher = Teacher(channels_last(net) if train_opt.get('channels_last') else net)
         check_output(teacher, opt['scale'], input_channels(opt['network_g']))
         teachers.append(teacher)

@@ -16,6 +16,8 @@ from dukd_basicsr.resize import imresize
 _LAYERS = (1, 6, 11, 20, 29)
 """Of VGG19: relu1_1 to relu5_1."""
 _EPS = 1e-7
+RANDOM = 'random'
+"""In place of a file: weights that nobody has trained, for a run that only measures what another will need."""
 
 
 @LOSS_REGISTRY.register()
@@ -30,7 +32,7 @@ class CSDLoss(nn.Module):
     is here: the teacher is frozen.
 
     Args:
-        vgg (str): File of VGG19's weights, torchvision's vgg19-dcbb9e9d.pth.
+        vgg (str): File of VGG19's weights, torchvision's vgg19-dcbb9e9d.pth; RANDOM for a dry run.
         loss_weight (float): The factor of this term.
         negatives (int): K.
         layer_weights (Sequence[float]): lambda_1 to lambda_5.
@@ -56,7 +58,7 @@ class CSDLoss(nn.Module):
             raise UserError(f'CSDLoss: layer_weights: {len(layer_weights)} numbers for {len(_LAYERS)} layers; write '
                             'five, or leave them out.')  # fmt: skip
         self.loss_weight, self.negatives, self.layer_weights = loss_weight, negatives, tuple(layer_weights)
-        self.vgg = load_vgg(vgg)
+        self.vgg = random_vgg() if vgg == RANDOM else load_vgg(vgg)
         self.register_buffer('mean', torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1))
         self.register_buffer('std', torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
 
@@ -104,7 +106,7 @@ def load_vgg(path: str) -> nn.Sequential:
 
 
 def random_vgg() -> nn.Sequential:
-    """VGG19 up to relu5_1 as torch draws it, frozen: for runs that only measure."""
+    """VGG19 up to relu5_1 as torch draws it, frozen."""
     layers: nn.Sequential = make_layers(cfgs['E'])[: _LAYERS[-1] + 1]
     return layers.requires_grad_(False).eval()
 

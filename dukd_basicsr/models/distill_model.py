@@ -89,7 +89,8 @@ class DistillModel(SRModel):
 
     def _build_teacher(self) -> Teacher | TeacherGroup | AbsentTeacher:
         """The teacher; none where no term asks one, or where a cache of its labels is trained from: the right one."""
-        problem = find_misfit(self.opt, Path.cwd()) if is_cached(self.opt) else None
+        in_cache = is_cached(self.opt) and not self.opt.get('dry_run')
+        problem = find_misfit(self.opt, Path.cwd()) if in_cache else None
         if problem:
             raise UserError(f'datasets.train.dataroot_upcycled: {problem}')
         if not asks_teacher(self.opt):
@@ -211,12 +212,10 @@ class DistillModel(SRModel):
         """While gradients of parts add up, ranks need not exchange them: the last part's backward does it for all."""
         return self.net_g.no_sync() if isinstance(self.net_g, DistributedDataParallel) else nullcontext()
 
-    def save_training_state(self, epoch: int, current_iter: int) -> None:
+    def training_state(self) -> dict[str, Any]:
         """As BaseModel, with the adapters of `train.feature_opt`."""
         adapters = self.features.trained_state()
-        if adapters:
-            self.run_state = {**getattr(self, 'run_state', {}), 'adapters': adapters}
-        super().save_training_state(epoch, current_iter)
+        return {**super().training_state(), **({'adapters': adapters} if adapters else {})}
 
     def resume_training(self, resume_state: dict[str, Any]) -> None:
         """As BaseModel, with the adapters of `train.feature_opt`."""

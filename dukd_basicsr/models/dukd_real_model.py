@@ -86,10 +86,9 @@ class DUKDRealModel(DUKDModel):
     def _sharpened(self, images: Tensor) -> Tensor:
         return images if self.sharpen is None else self.sharpen(images.contiguous())
 
-    def save_training_state(self, epoch: int, current_iter: int) -> None:
+    def training_state(self) -> dict[str, Any]:
         """As DistillModel, with the pool."""
-        self.run_state = {**getattr(self, 'run_state', {}), 'pool': self.pool.state()}
-        super().save_training_state(epoch, current_iter)
+        return {**super().training_state(), 'pool': self.pool.state()}
 
     def resume_training(self, resume_state: dict[str, Any]) -> None:
         """As DistillModel, with the pool; one of other patches is left and filled anew."""

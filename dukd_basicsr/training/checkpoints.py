@@ -73,7 +73,7 @@ def save(content: Mapping[str, Any], path: Path) -> str:
     return hashlib.sha256(buffer.getbuffer()).hexdigest()
 
 
-def newest(states: Path, models: Path) -> tuple[Generation | None, list[str]]:
+def find_newest(states: Path, models: Path) -> tuple[Generation | None, list[str]]:
     """The newest complete generation, and 'file (reason)' of each newer one that is not.
 
     Args:
@@ -81,7 +81,7 @@ def newest(states: Path, models: Path) -> tuple[Generation | None, list[str]]:
         models (Path): The folder `models`.
     """
     passed: list[str] = []
-    for iteration in sorted(iterations(states), reverse=True):
+    for iteration in sorted(list_iterations(states), reverse=True):
         path = states / f'{iteration}.state'
         try:
             return read(path, models), passed
@@ -90,7 +90,7 @@ def newest(states: Path, models: Path) -> tuple[Generation | None, list[str]]:
     return None, passed
 
 
-def iterations(states: Path) -> list[int]:
+def list_iterations(states: Path) -> list[int]:
     """The iterations of which there is a training state, complete or not."""
     return [int(path.stem) for path in states.glob('*.state') if _ITERATION.fullmatch(path.stem) and path.is_file()]
 
@@ -180,7 +180,7 @@ def prune(states: Path, models: Path, keep: int, current: int, protected: Iterab
         current (int): The iteration saved last; newer files are of a run that this one passed over and stay.
         protected (Iterable[int]): Iterations that stay too.
     """
-    known = sorted(iteration for iteration in iterations(states) if iteration <= current)
+    known = sorted(iteration for iteration in list_iterations(states) if iteration <= current)
     for iteration in set(known[:-keep]) - set(protected):
         (states / f'{iteration}.state').unlink()
         for path in models.glob(f'net_*_{iteration}.pth'):

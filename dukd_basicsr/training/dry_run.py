@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import logging
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -13,19 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
-
-# isort: split
 import torch
 from basicsr.models import build_model
 from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
 from dukd_basicsr.data.paths import locate
-from dukd_basicsr.distillation import teacher
+from dukd_basicsr.distillation.teacher import Teacher
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.losses import csd_loss
-from dukd_basicsr.models import distill_model
+from dukd_basicsr.losses.csd_loss import RANDOM
 from dukd_basicsr.networks import padding
 from dukd_basicsr.networks.build import build, describe, input_channels
 from dukd_basicsr.networks.cost import count_macs, count_parameters
@@ -33,13 +31,9 @@ from dukd_basicsr.options import dukd_options
 from dukd_basicsr.options.plan import make_up
 from dukd_basicsr.options.rules.losses import DUKD_MODELS
 from dukd_basicsr.options.rules.runs import STRICT_MODELS
-from dukd_basicsr.options.rules.teacher import is_cached, needs_of
+from dukd_basicsr.options.rules.teacher import as_list, is_cached, needs_of
 
-try:
-    import resource
-except ImportError:  # Windows has no such thing
-    resource = None  # type: ignore[assignment]
-
+_resource = importlib.import_module('resource') if os.name == 'posix' else None
 LARGEST_PATCH = 48
 """Side of the largest LR patch that the iteration is run on; a larger real one is estimated from it."""
 FLOAT = 4
@@ -87,8 +81,9 @@ def run(opt: Mapping[str, Any]) -> DryRun:
         UserError: Another model, weights or networks that do not fit, a loss that is not a finite number.
     """
     if opt['model_type'] not in STRICT_MODELS:
-        raise UserError(f'--check can run {", ".join(STRICT_MODELS)}, not model_type: {opt["model_type"]}; leave '
-                        '--check out.')  # fmt: skip
+        raise UserError(
+            f'--check can run {", ".join(STRICT_MODELS)}, not model_type: {opt["model_type"]}; leave --check out.'
+        )
     result = measure(opt)
     sys.stdout.write(_text(result, opt))
     wrong = [f'{name} is {value}' for name, value in result.terms.items() if not math.isfinite(value)]
@@ -101,7 +96,7 @@ def measure(opt: Mapping[str, Any]) -> DryRun:
     """As `run`, without the report."""
     build(opt['network_g'])  # BasicSR builds it again, without a word for arguments that it cannot take
     try:
-        return _measured(opt)
+        return _measure(opt)
     except UserError:
         raise
     except Exception as error:  # networks and losses are anyone's and raise what they like
@@ -109,23 +104,23 @@ def measure(opt: Mapping[str, Any]) -> DryRun:
         raise UserError(f'{text} ({describe(error)}).') from error
 
 
-def _measured(opt: Mapping[str, Any]) -> DryRun:
+def _measure(opt: Mapping[str, Any]) -> DryRun:
     real = opt['datasets']['train']['gt_size'] // opt['scale']
-    with _quiet(), _random_where_missing(), _any_cache():
-        model = build_model(_completed(opt))
+    with _silence():
+        model = build_model(_complete(opt))
     patch = _patch(model.net_g, real, opt['scale'])
     teachers = list(model.net_t.members) if hasattr(model, 'net_t') else []
     channels = input_channels(opt['network_g'])
     model.feed_data(_pair(channels, patch, opt['scale']) | _labels(opt, channels, patch))
     with ExitStack() as stack:
-        saved = stack.enter_context(_saved_for_backward(model.net_g))
-        working = [stack.enter_context(_largest_call(net)) for net in (model.net_g, *teachers)]
+        saved = stack.enter_context(_count_saved(model.net_g))
+        working = [stack.enter_context(_find_largest_call(net)) for net in (model.net_g, *teachers)]
         started = time.perf_counter()
         model.optimize_parameters(1)
         terms = {name: float(value) for name, value in model.get_current_log().items()}
         seconds = time.perf_counter() - started
     at_once = opt['datasets']['train'].get('batch_size_per_gpu', 1) / opt['train'].get('accumulate', 1)
-    samples = at_once * (real / patch) ** 2 * _pixels_in_batch(opt)
+    samples = at_once * (real / patch) ** 2 * _share_of_pixels(opt)
     moving = samples * max(saved[0] + working[0][0], *(call[0] for call in working[1:]), 0)
     return DryRun(
         model=opt['model_type'],
@@ -135,12 +130,12 @@ def _measured(opt: Mapping[str, Any]) -> DryRun:
         teachers=[_cost(each.net, real, channels) for each in teachers],
         terms=terms,
         seconds=seconds,
-        batch_memory=round(_standing(model, teachers) + moving),
+        batch_memory=round(_count_standing(model, teachers) + moving),
         peak_memory=_peak_memory(model.device),
     )
 
 
-def _completed(opt: Mapping[str, Any]) -> dict[str, Any]:
+def _complete(opt: Mapping[str, Any]) -> dict[str, Any]:
     """A copy as parse_options leaves it, for one process, without data sets and files that are not there."""
     complete: dict[str, Any] = copy.deepcopy(dict(opt))
     datasets = {'train': {'type': opt['datasets']['train'].get('type')}} if is_cached(opt) else {}
@@ -149,17 +144,30 @@ def _completed(opt: Mapping[str, Any]) -> dict[str, Any]:
     seed = opt.get('manual_seed')
     complete['manual_seed'] = 0 if seed is None else seed
     torch.manual_seed(complete['manual_seed'])
-    path = opt['path'].get('pretrain_network_g')
-    weights = None if path is None else locate(Path(), path)
-    complete['path']['pretrain_network_g'] = str(weights) if weights and weights.is_file() else None
-    complete['path']['resume_state'] = None
+    complete['dry_run'] = True  # labels and weights may be random
+    complete['path'].update(resume_state=None, pretrain_network_g=_find(opt['path'].get('pretrain_network_g')))
+    if opt.get('network_t') is not None:
+        networks, paths = as_list(opt['network_t']), as_list(opt['path'].get('pretrain_network_t'))
+        complete['path']['pretrain_network_t'] = [
+            path if network['type'] == 'Spandrel' else _find(path)  # its file says which network it is
+            for network, path in zip(networks, paths, strict=True)
+        ]
+    for loss in (complete['train'].get('feature_opt') or {}).values():
+        if 'vgg' in loss:
+            loss['vgg'] = _find(loss['vgg']) or RANDOM
     complete['train'].update(accumulate=1, compile=False)  # one image, and hooks in its layers
     if complete['train'].get('dukd_opt'):  # all that the run will do in its course, of this one image
         complete['train']['dukd_opt'] = {**complete['train']['dukd_opt'], 'schedule': None, 'in_batch': None}
     return complete
 
 
-def _pixels_in_batch(opt: Mapping[str, Any]) -> float:
+def _find(path: str | None) -> str | None:
+    """The file of a path of the options; None where there is none."""
+    file = None if path is None else locate(Path(), path)
+    return str(file) if file and file.is_file() else None
+
+
+def _share_of_pixels(opt: Mapping[str, Any]) -> float:
     """The pixels of a batch with `train.dukd_opt.in_batch` over those of all its views beside each other."""
     dukd = dukd_options(opt['train']['dukd_opt']) if opt['model_type'] in DUKD_MODELS else None
     if dukd is None or dukd.in_batch is None:
@@ -197,18 +205,7 @@ def _labels(opt: Mapping[str, Any], channels: int, patch: int) -> dict[str, Tens
 
 
 @contextmanager
-def _any_cache() -> Iterator[None]:
-    """Labels are random too, so the cache may be of anything, or not there."""
-    stock = distill_model.find_misfit
-    distill_model.find_misfit = lambda *_: None
-    try:
-        yield
-    finally:
-        distill_model.find_misfit = stock
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
+def _silence() -> Iterator[None]:
     """BasicSR logs whole networks while it builds them."""
     logger = get_root_logger()
     level = logger.level
@@ -220,29 +217,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _random_where_missing() -> Iterator[None]:
-    """Teachers whose weights are not there keep those they are built with, and so does the VGG of CSDLoss."""
-    stock, stock_vgg = teacher.load_network, csd_loss.load_vgg
-
-    def load(network_opt: Mapping[str, Any], path: str, *rest: Any, **named: Any) -> nn.Module:
-        weights = locate(Path(), path)
-        if weights.is_file() or network_opt['type'] == 'Spandrel':
-            return stock(network_opt, str(weights), *rest, **named)
-        return build(network_opt, 'network_t')
-
-    def load_vgg(path: str) -> nn.Sequential:
-        weights = locate(Path(), path)
-        return stock_vgg(str(weights)) if weights.is_file() else csd_loss.random_vgg()
-
-    teacher.load_network, csd_loss.load_vgg = load, load_vgg
-    try:
-        yield
-    finally:
-        teacher.load_network, csd_loss.load_vgg = stock, stock_vgg
-
-
-@contextmanager
-def _saved_for_backward(net: nn.Module) -> Iterator[list[int]]:
+def _count_saved(net: nn.Module) -> Iterator[list[int]]:
     """The bytes that autograd keeps until the backward pass, weights aside; each storage once."""
     total, seen = [0], {parameter.untyped_storage().data_ptr() for parameter in net.parameters()}
 
@@ -258,7 +233,7 @@ def _saved_for_backward(net: nn.Module) -> Iterator[list[int]]:
 
 
 @contextmanager
-def _largest_call(net: nn.Module) -> Iterator[list[int]]:
+def _find_largest_call(net: nn.Module) -> Iterator[list[int]]:
     """The bytes of the largest input and output that a layer has at once."""
     largest = [0]
 
@@ -274,7 +249,7 @@ def _largest_call(net: nn.Module) -> Iterator[list[int]]:
             handle.remove()
 
 
-def _standing(model: Any, teachers: list[teacher.Teacher]) -> int:
+def _count_standing(model: Any, teachers: list[Teacher]) -> int:
     """Bytes that stay: student, gradient, Adam's two averages and EMA; teachers."""
     copies = 4 + hasattr(model, 'net_g_ema')
     return FLOAT * (copies * count_parameters(model.net_g) + sum(count_parameters(each) for each in teachers))
@@ -287,9 +262,9 @@ def _cost(net: nn.Module, side: int, channels: int) -> Cost:
 def _peak_memory(device: torch.device) -> int | None:
     if device.type == 'cuda':
         return torch.cuda.max_memory_allocated(device)
-    if resource is None:
+    if _resource is None:
         return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = _resource.getrusage(_resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == 'darwin' else peak * 1024  # bytes there, kibibytes elsewhere
 
 
@@ -298,8 +273,10 @@ def _text(result: DryRun, opt: Mapping[str, Any]) -> str:
     real, batch = train['gt_size'] // opt['scale'], train.get('batch_size_per_gpu', 1)
     lines = [f'{opt["name"]}: {result.model}, x{opt["scale"]}']
     for role, cost in [('student', result.student), *(('teacher', cost) for cost in result.teachers)]:
-        lines.append(f'  {role}: {cost.network}, {cost.parameters / 1e6:.2f} M parameters, {cost.macs / 1e9:.1f} G '
-                     f'multiply-accumulates for an LR patch of {real}x{real}')  # fmt: skip
+        lines.append(
+            f'  {role}: {cost.network}, {cost.parameters / 1e6:.2f} M parameters, {cost.macs / 1e9:.1f} G '
+            f'multiply-accumulates for an LR patch of {real}x{real}'
+        )
     lines += [
         f'  one iteration on {result.device}, batch 1, LR patch {result.patch}x{result.patch}: {result.seconds:.1f} s',
         '  ' + '  '.join(f'{name}: {value:.4e}' for name, value in result.terms.items()),

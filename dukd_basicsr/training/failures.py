@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import gc
 import logging
 import re
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -23,7 +21,7 @@ _RESUME = 'go on with --auto_resume'
 
 
 @contextmanager
-def as_sentences(opt: Mapping[str, Any]) -> Iterator[None]:
+def report_failures(opt: Mapping[str, Any]) -> Iterator[None]:
     """Turn exceptions of a run that its user can do something about into a RunError; let the others through.
 
     Args:
@@ -39,12 +37,9 @@ def as_sentences(opt: Mapping[str, Any]) -> Iterator[None]:
     except UserError:
         raise
     except (torch.OutOfMemoryError, MemoryError) as error:
-        _let_go(error)
-        raise RunError(out_of_memory(opt, str(error))) from None
+        raise RunError(explain_out_of_memory(opt, str(error))) from None
     except (RuntimeError, OSError) as error:
-        if _NO_MEMORY.search(str(error)):
-            _let_go(error)
-        sentence = _no_room(error) or _sentence(opt, str(error))
+        sentence = _explain_full_disk(error) or _explain(opt, str(error))
         if sentence is None:
             raise
         raise RunError(sentence) from None
@@ -52,7 +47,7 @@ def as_sentences(opt: Mapping[str, Any]) -> Iterator[None]:
         logging.raiseExceptions = before
 
 
-def _no_room(error: Exception) -> str | None:
+def _explain_full_disk(error: Exception) -> str | None:
     """What is not a checkpoint and could not be written: an image of a validation, a log."""
     stock = str(error) == 'Failed in writing images.'  # all that basicsr.utils.imwrite knows
     if not stock and getattr(error, 'errno', None) not in _NO_ROOM:
@@ -62,66 +57,40 @@ def _no_room(error: Exception) -> str | None:
     return f'{what} cannot be written{reason}; what was saved before is intact: make room, then {_RESUME}.'
 
 
-def _let_go(error: BaseException) -> None:
-    """Free the model and the batch, which the frames of a traceback hold: the estimate needs memory too."""
-    traceback.clear_frames(error.__traceback__)
-    gc.collect()
-
-
-def _sentence(opt: Mapping[str, Any], text: str) -> str | None:
+def _explain(opt: Mapping[str, Any], text: str) -> str | None:
     if _SHARED_MEMORY.search(text):
         workers = opt['datasets']['train'].get('num_worker_per_gpu', 0)
-        return (f"the loader's {workers} workers have no shared memory left (/dev/shm); lower "
-                'datasets.train.num_worker_per_gpu or give the container more (docker run --shm-size 8g); '
-                f'{_RESUME}.')  # fmt: skip
+        return (
+            f"the loader's {workers} workers have no shared memory left (/dev/shm); lower "
+            f'datasets.train.num_worker_per_gpu or give the container more (docker run --shm-size 8g); {_RESUME}.'
+        )
     if _NO_MEMORY.search(text):
-        return out_of_memory(opt, text)
+        return explain_out_of_memory(opt, text)
     if torch.distributed.is_available() and torch.distributed.is_initialized() and _LOST_PEER.search(text):
         reason = re.sub(r'^\[\S+\] ', '', _first_line(text)).split('. ')[0]  # without gloo's own source line
-        return (f'another process of this run has died or is out of reach ({reason}); its own message says why, and '
-                f'what was saved is intact: {_RESUME}.')  # fmt: skip
+        return (
+            f'another process of this run has died or is out of reach ({reason}); its own message says why, and what '
+            f'was saved is intact: {_RESUME}.'
+        )
     return None
 
 
-def out_of_memory(opt: Mapping[str, Any], text: str) -> str:
-    """What the run needs against what there is, and the two options that help most.
+def explain_out_of_memory(opt: Mapping[str, Any], text: str) -> str:
+    """Say what torch said, and the two options that help most, at half of what they are.
 
     Args:
         opt (Mapping): The checked options of the run.
         text (str): What torch said.
     """
     train = opt['datasets']['train']
-    batch, gt_size, scale = train.get('batch_size_per_gpu', 1), train['gt_size'], opt['scale']
-    there, needed = _device_memory(), _estimate(opt)
-    amounts = _first_line(text)
-    if needed:
-        amounts = f'the batch needs about {needed / 2**30:.1f} GiB and {there[0]} has {there[1] / 2**30:.1f}'
-    share = min(0.5, 0.8 * there[1] / needed) if needed else 0.5
-    smaller = max(1, int(batch * share))
-    unit = scale**2  # so that the LR patch can be zoomed out
-    side = max(unit, int(gt_size * share**0.5) // unit * unit)
-    batches = f'batch_size_per_gpu: {smaller} (now {batch}) or ' if smaller < batch else ''
-    return (f'out of memory: {amounts}; write datasets.train.{batches}gt_size: {side} (now {gt_size}), and '
-            f'{_RESUME}.')  # fmt: skip
-
-
-def _device_memory() -> tuple[str, int]:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name(), torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-    from dukd_basicsr.networks.cost import physical_memory
-
-    return 'this machine', physical_memory()
-
-
-def _estimate(opt: Mapping[str, Any]) -> int | None:
-    """Bytes of the real batch by one iteration on a small image; None where that cannot be told either."""
-    from dukd_basicsr.training import dry_run
-
-    logging.getLogger('basicsr').setLevel(logging.ERROR)
-    try:
-        return dry_run.measure({**opt, 'num_gpu': 0}).batch_memory
-    except Exception:  # the machine is out of memory: whatever happens, the sentence is still to be said
-        return None
+    batch, gt_size = train.get('batch_size_per_gpu', 1), train['gt_size']
+    unit = opt['scale'] ** 2  # so that the LR patch can be zoomed out
+    side = max(unit, int(gt_size * 0.5**0.5) // unit * unit)
+    batches = f'batch_size_per_gpu: {batch // 2} (now {batch}) or ' if batch > 1 else ''
+    return (
+        f'out of memory: {_first_line(text)}; write datasets.train.{batches}gt_size: {side} (now {gt_size}), and '
+        f'{_RESUME}. What a batch needs is told by: basicsr train --check.'
+    )
 
 
 def _first_line(text: str) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 
 from basicsr.utils import AvgTimer, MessageLogger
 
-from dukd_basicsr.compat.dataloaders import batches
 from dukd_basicsr.data.seeds import seed_global_generators, step_seed
 from dukd_basicsr.errors import RunStopped
 from dukd_basicsr.training.checkpoints import prune
+from dukd_basicsr.training.loaders import iterate_batches
 from dukd_basicsr.training.signals import StopSignal
 
 
@@ -22,7 +22,7 @@ class Run:
 
     Args:
         opt (dict): The options as `parse_options` leaves them.
-        model (BaseModel): With its `guard`, if it has one.
+        model (BaseModel): The model to train.
         loaders (tuple): What `create_train_val_dataloader` returns.
         tb_logger (SummaryWriter | None): For validations and log lines.
         logger (logging.Logger): BasicSR's.
@@ -73,10 +73,12 @@ class Run:
         self.model.save(epoch=-1, current_iter=-1)
         if self.validated_at != self.iteration:
             self._validate()
+        if self.tb_logger:
+            self.tb_logger.close()
 
     def _epoch(self, stop: StopSignal, how_to_resume: str) -> None:
         self.sampler.set_epoch(self.epoch, self.done)
-        for batch in batches(self.loader, self.opt):
+        for batch in iterate_batches(self.loader, self.opt):
             self.timers[0].record()
             self._step(batch)
             if stop.agreed() and self.iteration < self.total:
@@ -100,7 +102,7 @@ class Run:
         model.update_learning_rate(self.iteration, warmup_iter=opt['train'].get('warmup_iter', -1))
         model.feed_data(batch)
         model.optimize_parameters(self.iteration)
-        if hasattr(model, 'guard'):
+        if model.guard is not None:
             model.guard.after_step(self.iteration, batch, model.log_dict, Path(opt['path']['experiments_root']))
         self.timers[1].record()
         if self.iteration == 1:
@@ -134,9 +136,8 @@ class Run:
     def _save(self) -> None:
         if self.saved_at == self.iteration:
             return
-        self.model.run_state = {
-            'samples': self.done, 'images': self.sampler.size, 'manual_seed': self.opt['manual_seed']
-        }  # fmt: skip
+        seed = self.opt['manual_seed']
+        self.model.position = {'samples': self.done, 'images': self.sampler.size, 'manual_seed': seed}
         self.model.save(self.epoch, self.iteration)
         self.saved_at = self.iteration
         self._prune()
@@ -151,8 +152,7 @@ class Run:
             self._save()
 
     def _best(self) -> set[int]:
-        results = getattr(self.model, 'best_metric_results', {})
-        return {record['iter'] for metrics in results.values() for record in metrics.values()}
+        return {record['iter'] for metrics in self.model.best_metric_results.values() for record in metrics.values()}
 
     def _prune(self) -> None:
         keep, path = self.opt['train'].get('keep_checkpoints'), self.opt['path']

@@ -14,13 +14,42 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from dukd_basicsr.errors import RunStopped
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ECHO = 2.0
 """Seconds in which torchrun passes on a signal that a scheduler has sent to it and to this process alike."""
 
 
-class _Interruption(Exception):  # noqa: N818  control flow, as StopIteration
-    """Ends what `StopSignal.raising` surrounds."""
+class _Interruption(BaseException):
+    """Ends a block at once. No `except Exception` of the code in it may take it for a failure."""
+
+
+@contextmanager
+def stop_early(command: str) -> Iterator[None]:
+    """Let SIGTERM end the block with a word, while there is nothing to save yet.
+
+    Args:
+        command (str): What starts the run again.
+
+    Raises:
+        RunStopped: It has come.
+    """
+
+    def interrupt(*_: object) -> None:
+        raise _Interruption
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except _Interruption:
+        text = 'stopped by SIGTERM before an iteration was made, so that nothing had to be saved; start again with'
+        raise RunStopped(f'{text}: {command}') from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class StopSignal:

@@ -39,7 +39,7 @@ def failure(run):
 torch.ops.load_library = no_library
 seen = {'stock_torchvision': failure(lambda: __import__('torchvision'))}
 from dukd_basicsr import compat
-compat.declare_torchvision_operators()
+compat.imports.declare_torchvision_operators()
 import torchvision
 boxes, scores = torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.ones(1)
 seen['nms'] = failure(lambda: torch.ops.torchvision.nms(boxes, scores, 0.5))
@@ -80,16 +80,16 @@ def test_the_package_is_light():
 def test_operators_are_declared_only_where_the_library_does_not_load():
     declared = len(imports._libraries)
     assert bool(declared) != torchvision.extension._has_ops()
-    compat.declare_torchvision_operators()
+    imports.declare_torchvision_operators()
     assert len(imports._libraries) == declared
 
 
 @pytest.mark.parametrize(
     ('name', 'supply', 'function', 'source'),
     [
-        ('torchvision.transforms.functional_tensor', compat.supply_functional_tensor, 'rgb_to_grayscale',
+        ('torchvision.transforms.functional_tensor', imports.supply_functional_tensor, 'rgb_to_grayscale',
          torchvision.transforms.functional),
-        ('scipy.ndimage.filters', compat.supply_scipy_filters, 'convolve', scipy.ndimage),
+        ('scipy.ndimage.filters', imports.supply_scipy_filters, 'convolve', scipy.ndimage),
     ],
 )  # fmt: skip
 def test_a_removed_module_is_supplied_and_a_present_one_left_alone(monkeypatch, name, supply, function, source):

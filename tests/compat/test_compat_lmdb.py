@@ -26,7 +26,7 @@ from tests.images import write_lmdb
 class StockBackend(LmdbBackend):
     """As pip installs it."""
 
-    __init__ = compat.stock(compat.lmdb_backend)
+    __init__ = compat.stock(compat.init_lmdb_backend)
     get = compat.stock(compat.get_from_lmdb)
 
 

@@ -32,7 +32,7 @@ def test_a_failed_save_is_not_ignored(model, tmp_path, monkeypatch, caplog):
 
 def test_a_generation_names_its_files_and_holds_the_best_metrics(model, tmp_path):
     model.best_metric_results = {'Set5': {'psnr': {'better': 'higher', 'val': np.float64(31.5), 'iter': 4}}}
-    model.run_state = {'samples': 12}
+    model.position = {'samples': 12}
     model.save(2, 7)
     found = generations.read(tmp_path / '7.state', tmp_path)
     assert found.state.keys() >= {'epoch', 'iter', 'optimizers', 'schedulers'}  # as stock reads them

@@ -208,6 +208,8 @@ def run_options(folder, photographs):
     for name in ('is_train', 'dist', 'rank', 'world_size'):
         del opt[name]
     train_set = dataset_options(photographs, num_worker_per_gpu=0, batch_size_per_gpu=1, dataset_enlarge_ratio=4)
+    for name in ('phase', 'scale'):  # which a run completes itself
+        del train_set[name]
     opt['datasets'] = {'train': train_set}
     opt['path'] = {'pretrain_network_t': str(folder / 'teacher.pth'), 'resume_state': None}
     opt['train'] |= {'total_iter': 4, 'warmup_iter': -1}

@@ -8,10 +8,10 @@ from basicsr.data import build_dataset
 from basicsr.models import build_model
 from torch.utils.data import default_collate
 
-from dukd_basicsr.compat.options import _complete_datasets
 from dukd_basicsr.distillation.teacher import AbsentTeacher, build_teacher
 from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.training import dry_run
+from dukd_basicsr.training.launch import _complete_datasets
 from tests.toys import L1, Exploding
 from tests.upcycled import cached, make_pairs, run_options
 

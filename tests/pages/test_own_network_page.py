@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from dukd_basicsr import options
 from dukd_basicsr.cli import main
-from dukd_basicsr.commands import user_modules as own_modules
+from dukd_basicsr.commands import user_modules
 from dukd_basicsr.networks.build import load_network
 from tests.toys import REPOSITORY, forget_logger
 
@@ -36,7 +36,6 @@ def _forgotten(monkeypatch):
     """What an import leaves behind is gone afterwards."""
     known, modules = dict(ARCH_REGISTRY._obj_map), set(sys.modules)
     monkeypatch.setattr(sys, 'path', sys.path[:])
-    monkeypatch.setattr(own_modules, '_imported', [])
     forget_logger()
     yield
     forget_logger()
@@ -94,7 +93,6 @@ def test_every_command_of_the_page(tmp_path, monkeypatch, capsys):
     events = EventAccumulator('tb_logger/my_network').Reload()
     drawn = {tag.split('/')[0] for tag in events.Tags()['scalars'] + events.Tags()['images']}
     assert drawn == {'losses', 'learning_rate', 'metrics', 'teacher_gap', 'pictures_GT_student_teacher'}
-    assert own_modules.flags() == ' --import my_arch.py'
 
     alone = options.load(Path('my_network.yml')) | {'name': 'alone', 'model_type': 'SRModel'}
     del alone['network_t'], alone['path']['pretrain_network_t'], alone['train']['kd_opt'], alone['train']['dukd_opt']
@@ -121,9 +119,9 @@ def test_a_network_that_is_not_imported_is_asked_for(tmp_path, monkeypatch, caps
 def test_a_file_is_run_once_and_finds_its_neighbours(tmp_path, monkeypatch):
     (tmp_path / 'my_blocks.py').write_text('WIDTH = 7')
     (tmp_path / 'my_net.py').write_text('import my_blocks\nruns = globals().get("runs", 0) + my_blocks.WIDTH')
-    own_modules.load([tmp_path / 'my_net.py', tmp_path / 'my_net.py'])
+    user_modules.load([tmp_path / 'my_net.py', tmp_path / 'my_net.py'])
     monkeypatch.chdir(tmp_path)
-    own_modules.load([Path('my_net.py')])
+    user_modules.load([Path('my_net.py')])
     assert sys.modules['my_net'].runs == 7
     assert sys.path[-1] == str(tmp_path)
 

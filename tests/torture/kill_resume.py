@@ -42,10 +42,10 @@ from skimage import data
 
 from datasets_prep import prepare
 from dukd_basicsr import cli
-from dukd_basicsr.commands import pipeline_tmp as pipeline  # noqa: F401  pipeline: imported once, before the forks
 from dukd_basicsr.models import DistillModel
 from dukd_basicsr.networks.weights import build_network
 from dukd_basicsr.training import checkpoints as generations
+from dukd_basicsr.training import pipeline  # noqa: F401  imported once, before the forks
 
 PHASES = ('start', 'step', 'save', 'validation')
 RESUMABLE = 75
@@ -279,13 +279,14 @@ class Torture:
             if self.expected_losses[iteration] != line:
                 self.wrong.append(f'{log}: iteration {iteration} logged {line}')
         experiments = folder / 'experiments'
-        if experiments.exists() and [path.name for path in experiments.iterdir()] != ['run']:
+        moved = {path.name for path in experiments.glob('*')} - {'run', '.run.lock'}  # a kill leaves its lock
+        if moved:
             self.wrong.append(f'{log}: archived')
         states, models = experiments / 'run' / 'training_states', experiments / 'run' / 'models'
         if not states.exists():
             return
-        found, passed = generations.newest(states, models)
-        there = set(generations.iterations(states))
+        found, passed = generations.find_newest(states, models)
+        there = set(generations.list_iterations(states))
         if self.there - there and self.keep is None:
             self.wrong.append(f'{log}: generations {self.there - there} are gone')
         self.there = there

@@ -38,8 +38,7 @@ import yaml
 
 from benchmarks.common import work_in
 from dukd_basicsr import cli, options
-from dukd_basicsr.commands import pipeline_tmp as pipeline
-from dukd_basicsr.training import dry_run
+from dukd_basicsr.training import dry_run, pipeline
 from tests.toys import REPOSITORY
 
 FILES = sorted((REPOSITORY / 'options').glob('*.yml'))

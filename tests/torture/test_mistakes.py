@@ -11,7 +11,6 @@ import importlib.util
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -49,7 +48,6 @@ def folder(original, tmp_path, monkeypatch):
     root = tmp_path / 'run'
     shutil.copytree(original, root)
     monkeypatch.chdir(root)
-    monkeypatch.setattr(sys, 'argv', ['basicsr'])
     for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'):
         monkeypatch.delenv(name, raising=False)
     return root
@@ -164,18 +162,19 @@ def tensors(content):
     [(0, 'make room, and write train.keep_checkpoints: 1'), (6 * 2**20, 'write train.keep_checkpoints: 4')],
 )
 def test_a_disk_that_is_too_small_is_said_in_one_line(free, remedy, folder, capsys, monkeypatch):
-    from dukd_basicsr.training.checks import machine as preflight
+    from dukd_basicsr.training.checks import machine
 
     monkeypatch.setattr(disk.shutil, 'disk_usage', lambda _: shutil._ntuple_diskusage(free, 0, free))
     opt = {'train': {'total_iter': 400, 'ema_decay': 0}, 'logger': {'save_checkpoint_freq': 50},
            'datasets': {'train': {}}}  # fmt: skip
     student = torch.nn.Linear(256, 341)  # 87637 parameters: 1 MiB with Adam's averages
-    preflight.warn_of_full_disk(opt, student, 0)
+    machine.warn_of_full_disk(opt, student, 0, Path())
     free_text = f'{free / 2**20:.1f} MiB'
     assert capsys.readouterr().err == (
         f'basicsr train: warning: 8 checkpoints of 1.0 MiB need 8.0 MiB, but {folder} has {free_text} free; {remedy}.\n'
     )
-    preflight.warn_of_full_disk({**opt, 'logger': {'save_checkpoint_freq': 400}, 'train': opt['train']}, student, 400)
+    done = {**opt, 'logger': {'save_checkpoint_freq': 400}}
+    machine.warn_of_full_disk(done, student, 400, Path())
     assert capsys.readouterr().err == ''
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dukd_basicsr.compat.resume import load_resume_state
+from dukd_basicsr.compat.train import load_resume_state
 from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.training import checkpoints as generations
 from tests.toys import trained_model
@@ -57,7 +57,7 @@ def everything(folder):
 
 def taken(folders):
     """The iteration that is gone on from, and what was passed over."""
-    found, passed = generations.newest(*folders)
+    found, passed = generations.find_newest(*folders)
     return found and found.state['iter'], passed
 
 
@@ -83,7 +83,7 @@ def flat(value):
 
 def test_the_newest_generation_is_taken(folders):
     assert taken(folders) == (8, [])
-    assert generations.newest(*folders)[0].state.keys() == {*training_state(8), generations.FILES}
+    assert generations.find_newest(*folders)[0].state.keys() == {*training_state(8), generations.FILES}
 
 
 @pytest.mark.parametrize('file', ['8.state', 'net_g_8.pth'])
@@ -362,12 +362,12 @@ def test_prune_keeps_the_last_and_the_protected(folders):
     (models / 'net_g_latest.pth').write_bytes(b'')
     (models / 'net_g_18.pth').write_bytes(b'')
     generations.prune(states, models, 2, 16, {4})
-    assert sorted(generations.iterations(states)) == [4, 12, 16, 20]  # 20 is of a run that this one passed over
+    assert sorted(generations.list_iterations(states)) == [4, 12, 16, 20]  # 20 is of a run that this one passed over
     assert sorted(path.name for path in models.iterdir()) == [
         'net_g_12.pth', 'net_g_16.pth', 'net_g_18.pth', 'net_g_20.pth', 'net_g_4.pth', 'net_g_latest.pth',
     ]  # fmt: skip
     generations.prune(states, models, 9, 20, ())
-    assert sorted(generations.iterations(states)) == [4, 12, 16, 20]
+    assert sorted(generations.list_iterations(states)) == [4, 12, 16, 20]
 
 
 def test_prune_removes_the_state_first(folders, monkeypatch):
@@ -394,14 +394,14 @@ def test_a_state_that_stock_wrote_is_resumed(model, tmp_path):
     state = {'epoch': 2, 'iter': 6, 'optimizers': [plain.state_dict()],
              'schedulers': [each.state_dict() for each in model.schedulers]}  # fmt: skip
     torch.save(state, tmp_path / '6.state')
-    assert generations.newest(tmp_path, tmp_path) == (None, ['6.state (net_g_6.pth is not there)'])
+    assert generations.find_newest(tmp_path, tmp_path) == (None, ['6.state (net_g_6.pth is not there)'])
     torch.save({'params': model.net_g.state_dict()}, tmp_path / 'net_g_6.pth')
-    found, passed = generations.newest(tmp_path, tmp_path)
+    found, passed = generations.find_newest(tmp_path, tmp_path)
     assert passed == []
     model.resume_training(found.state)
     assert model.optimizer_g.param_groups[0]['fused'] is True
     whole = (tmp_path / 'net_g_6.pth').read_bytes()
     (tmp_path / 'net_g_6.pth').write_bytes(whole[: len(whole) // 2])
-    found, (reason,) = generations.newest(tmp_path, tmp_path)
+    found, (reason,) = generations.find_newest(tmp_path, tmp_path)
     assert found is None
     assert reason.startswith('6.state (net_g_6.pth is truncated or damaged')

@@ -42,7 +42,6 @@ def train(tmp_path, monkeypatch):
     opt = torture.options(tmp_path / 'data', 8, 'DUKDModel')
     opt['datasets']['train']['num_worker_per_gpu'] = 0
     (tmp_path / 'run.yml').write_text(yaml.safe_dump(opt), encoding='utf-8')
-    monkeypatch.setattr(sys, 'argv', sys.argv)  # which the command changes
     monkeypatch.setattr(generations.time, 'sleep', lambda _: None)
 
     def run(name):
@@ -77,7 +76,7 @@ def test_a_disk_that_fills_ends_the_run_and_nothing_is_lost(train, monkeypatch, 
     assert 'Traceback' not in said
     assert f'cannot be written ({os.strerror(number)}); what was saved before is intact: make room, then go on' in said
     states, models = folder / 'training_states', folder / 'models'
-    found, passed = generations.newest(states, models)
+    found, passed = generations.find_newest(states, models)
     assert (found.state['iter'], passed) == (kept, [])
     assert not list(folder.rglob('*.tmp'))
 

@@ -190,9 +190,15 @@ def test_a_validation_that_a_kill_has_cost_is_made_up_for(run):
     assert len(re.findall('Validation V', text(folder))) == 2
 
 
-def test_without_val_freq_only_the_end_is_validated(run):
-    val = {**options(Path())['val'], 'val_freq': None}
+def test_a_validation_that_is_never_due_is_made_at_the_end(run):
+    val = {**options(Path())['val'], 'val_freq': 100}
     assert len(re.findall('Validation V', text(run(val=val)))) == 1
+
+
+def test_options_are_checked_in_a_train_py_of_ones_own_too(run, tmp_path):
+    with pytest.raises(UserError, match=r'toy\.yml: train\.ema_decai: unknown key\. Did you mean "ema_decay"\?'):
+        run(train={**options(Path())['train'], 'ema_decai': 0.9})
+    assert not (tmp_path / 'experiments').exists()
 
 
 def test_a_set_that_fills_no_batch_is_an_error_not_a_finished_run(run, datasets):

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from types import FunctionType
 
 SUPPLIED = ('torchvision.transforms.functional_tensor', 'scipy.ndimage.filters')
 
@@ -51,10 +50,9 @@ def mended_imports() -> list[str]:
 
 def patched_by_others() -> list[str]:
     """Functions of BasicSR that were not BasicSR's own any more when this plugin replaced them."""
-    from dukd_basicsr import compat
+    from dukd_basicsr.compat import PATCHES, stock
 
-    ours = [each for each in vars(compat).values() if isinstance(each, FunctionType)]
-    replaced = [vars(each)['stock'] for each in ours if 'stock' in vars(each)]
+    replaced = [stock(ours) for _, name, ours in PATCHES if name != 'PairedImageDataset.__reduce__']  # no function
     return sorted(
         f'{each.__qualname__} by {each.__module__}' for each in replaced if not each.__module__.startswith('basicsr.')
     )

@@ -53,6 +53,7 @@ PACKAGES = (
     Package('PIL', ('pillow',)),
     Package('skimage', ('scikit-image',)),
     Package('lmdb', ('lmdb',)),
+    Package('filelock', ('filelock',)),
     Package('yaml', ('pyyaml',)),
     Package('tqdm', ('tqdm',)),
     Package('tensorboard', ('tensorboard', 'tb-nightly'), use='logger.use_tb_logger: true'),

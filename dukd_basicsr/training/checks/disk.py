@@ -47,13 +47,16 @@ def disk_warning(opt: Mapping[str, Any], parameters: int, folder: Path, done: in
         done (int): Iterations of a resumed run.
     """
     size = checkpoint_bytes(parameters, bool(opt['train'].get('ema_decay')))
-    number, free = generations_to_come(opt, done), shutil.disk_usage(folder).free
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    number, free = generations_to_come(opt, done), shutil.disk_usage(there).free
     if number * size <= free:
         return None
     fit = free // size - _best(opt) - 1
     remedy = f'write train.keep_checkpoints: {fit}' if fit > 0 else 'make room, and write train.keep_checkpoints: 1'
-    return (f'{number} checkpoints of {_show(size)} need {_show(number * size)}, but {folder} has {_show(free)} free; '
-            f'{remedy}.')  # fmt: skip
+    return (
+        f'{number} checkpoints of {_show(size)} need {_show(number * size)}, but {folder} has {_show(free)} free; '
+        f'{remedy}.'
+    )
 
 
 def _best(opt: Mapping[str, Any]) -> int:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
-
-# isort: split
 import torch
 from torch import nn
 
@@ -19,39 +16,46 @@ from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.acceleration import missing_compiler
 from dukd_basicsr.networks.cost import count_parameters
 from dukd_basicsr.networks.weights import load_into, read_weights
-from dukd_basicsr.training.checkpoints import iterations
+from dukd_basicsr.training.checkpoints import list_iterations
 from dukd_basicsr.training.checks.disk import disk_warning
+from dukd_basicsr.training.launch import Launch, name_run
 
 
-def check_machine(opt: Mapping[str, Any], argv: Sequence[str], folder: str) -> None:
+def check_machine(opt: Mapping[str, Any], launch: Launch, folder: str) -> None:
     """Check devices, the backend that connects them, and the folder that is written to.
 
     Args:
         opt (Mapping): The checked options.
-        argv (Sequence[str]): BasicSR's command line, without the program.
-        folder (str): 'experiments' or 'results', under the current directory.
+        launch (Launch): The command line.
+        folder (str): 'experiments' or 'results', in the root of the launch.
 
     Raises:
         UserError: More GPUs than there are, nccl without one, no compiler for `train.compile`, a folder that cannot be
             written to.
     """
     if opt['num_gpu'] != 'auto' and opt['num_gpu'] > torch.cuda.device_count():
-        raise UserError(f'num_gpu: {opt["num_gpu"]}, but torch {torch.__version__} sees {torch.cuda.device_count()} '
-                        'CUDA devices; write num_gpu: 0 for the CPU, or num_gpu: auto.')  # fmt: skip
+        raise UserError(
+            f'num_gpu: {opt["num_gpu"]}, but torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices; '
+            'write num_gpu: 0 for the CPU, or num_gpu: auto.'
+        )
     backend = (opt.get('dist_params') or {}).get('backend')
     on_cpu = opt['num_gpu'] == 0 or not torch.cuda.is_available()
-    if backend == 'nccl' and on_cpu and _launcher(argv) != 'none':
-        raise UserError(f'dist_params.backend: nccl connects GPUs, and num_gpu: {opt["num_gpu"]} puts this run on the '
-                        'CPU; write backend: gloo, or leave dist_params out.')  # fmt: skip
+    if backend == 'nccl' and on_cpu and launch.launcher != 'none':
+        raise UserError(
+            f'dist_params.backend: nccl connects GPUs, and num_gpu: {opt["num_gpu"]} puts this run on the CPU; write '
+            'backend: gloo, or leave dist_params out.'
+        )
     if (opt.get('train') or {}).get('compile'):
         problem = missing_compiler(torch.device('cpu' if on_cpu else 'cuda'))
         if problem:
             raise UserError(f'train.compile: {problem}')
-    place = Path.cwd() / folder
+    place = launch.root.absolute() / folder
     if place.exists() and not place.is_dir():
-        raise UserError(f'{place} is a file, but runs are written to a folder of that name; rename it, or start from '
-                        'another folder.')  # fmt: skip
-    place = place if place.exists() else place.parent
+        raise UserError(
+            f'{place} is a file, but runs are written to a folder of that name; rename it, or start from another '
+            'folder.'
+        )
+    place = next(each for each in (place, *place.parents) if each.exists())
     if not os.access(place, os.W_OK | os.X_OK):
         raise UserError(f'{place} cannot be written to; start from a folder that can.')
 
@@ -72,14 +76,14 @@ def check_packages(opt: Mapping[str, Any]) -> None:
             raise UserError(f'logger.{key} needs the package {package}; install it, or write {off}.')
 
 
-def check_resumed(opt: Mapping[str, Any], argv: Sequence[str], student: nn.Module) -> int:
+def check_resumed(opt: Mapping[str, Any], launch: Launch, student: nn.Module) -> int:
     """Check that the state to go on from is of this student: the weights saved with it fit.
 
     Whether the state is complete is for `compat.load_resume_state` to say.
 
     Args:
         opt (Mapping): The checked options.
-        argv (Sequence[str]): BasicSR's command line, without the program.
+        launch (Launch): The command line.
         student (nn.Module): Takes the weights where they fit.
 
     Returns:
@@ -88,7 +92,7 @@ def check_resumed(opt: Mapping[str, Any], argv: Sequence[str], student: nn.Modul
     Raises:
         UserError: The weights beside the state are of another network.
     """
-    state = _state(opt, argv)
+    state = _find_state(opt, launch)
     if state is None or not state.stem.isdigit():
         return 0
     path = state.parent.parent / 'models' / f'net_g_{state.stem}.pth'
@@ -97,28 +101,23 @@ def check_resumed(opt: Mapping[str, Any], argv: Sequence[str], student: nn.Modul
             weights = read_weights(path)
         except UserError:
             return 0
-        key = '--auto_resume' if '--auto_resume' in argv else 'path.resume_state'
+        key = '--auto_resume' if launch.auto_resume else 'path.resume_state'
         load_into(student, weights, f'{key}: {path}')
     return int(state.stem)
 
 
-def _state(opt: Mapping[str, Any], argv: Sequence[str]) -> Path | None:
-    if '--auto_resume' in argv:
-        name = f'debug_{opt["name"]}' if '--debug' in argv and not opt['name'].startswith('debug') else opt['name']
-        states = Path('experiments', name, 'training_states')
-        newest = max(iterations(states), default=None)
+def _find_state(opt: Mapping[str, Any], launch: Launch) -> Path | None:
+    if launch.auto_resume:
+        states = Path(os.path.relpath(launch.root)) / 'experiments' / name_run(opt, launch) / 'training_states'
+        newest = max(list_iterations(states), default=None)
         if newest is not None:
             return states / f'{newest}.state'
     given = opt['path'].get('resume_state')
     return Path(given).expanduser() if given else None
 
 
-def warn_of_full_disk(opt: Mapping[str, Any], student: nn.Module, done: int) -> None:
+def warn_of_full_disk(opt: Mapping[str, Any], student: nn.Module, done: int, root: Path) -> None:
     """One line on stderr where the checkpoints from iteration `done` on will not fit on the disk."""
-    warning = disk_warning(opt, count_parameters(student), Path.cwd(), done)
+    warning = disk_warning(opt, count_parameters(student), root.absolute(), done)
     if warning and os.environ.get('RANK', '0') == '0':
         sys.stderr.write(f'basicsr train: warning: {warning}\n')
-
-
-def _launcher(argv: Sequence[str]) -> str:
-    return argv[argv.index('--launcher') + 1] if '--launcher' in argv else 'none'

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
-
-# isort: split
 import torch
 from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn
@@ -39,11 +36,13 @@ def check_losses(opt: Mapping[str, Any]) -> None:
             try:
                 number = LOSS_REGISTRY.get(name)(**arguments)(*torch.zeros(2, 1, 3, 8, 8)).numel()
             except Exception as error:  # a class of anyone's, which raises what it likes
-                raise UserError(f'train.{key}: {name} does not compare two images ({describe(error)}); write e.g. '
-                                'type: L1Loss.') from error  # fmt: skip
+                raise UserError(
+                    f'train.{key}: {name} does not compare two images ({describe(error)}); write e.g. type: L1Loss.'
+                ) from error
             if number != 1:
-                raise UserError(f'train.{key}: {name} gives {number} numbers, but a loss is one; write e.g. type: '
-                                'L1Loss.')  # fmt: skip
+                raise UserError(
+                    f'train.{key}: {name} gives {number} numbers, but a loss is one; write e.g. type: L1Loss.'
+                )
 
 
 def check_student(opt: Mapping[str, Any]) -> nn.Module:
@@ -61,24 +60,28 @@ def check_student(opt: Mapping[str, Any]) -> nn.Module:
         net = load_network(opt['network_g'], path, key, strict, 'path.pretrain_network_g')
     if opt['model_type'] in STRICT_MODELS:
         _check_answer(net, opt)
-        check_zoomed_out(_asked(net), opt, 'network_g')
+        check_zoomed_out(_pad_for(net), opt, 'network_g')
     return net
 
 
 def _check_answer(net: nn.Module, opt: Mapping[str, Any]) -> None:
     channels, scale, name = input_channels(opt['network_g']), opt['scale'], opt['network_g']['type']
     try:
-        side, shape = PROBE_SIZE, _answer(_asked(net), channels, PROBE_SIZE)
+        side, shape = PROBE_SIZE, _shape_of_answer(_pad_for(net), channels, PROBE_SIZE)
     except Exception:  # a class of anyone's, which may need more
         try:
-            side, shape = _LARGER_PROBE, _answer(_asked(net), channels, _LARGER_PROBE)
+            side, shape = _LARGER_PROBE, _shape_of_answer(_pad_for(net), channels, _LARGER_PROBE)
         except Exception as error:
-            raise UserError(f'network_g: {name} does not take {channels}-channel images ({describe(error)}); write a '
-                            'network for super-resolution.') from error  # fmt: skip
+            raise UserError(
+                f'network_g: {name} does not take {channels}-channel images ({describe(error)}); write a network for '
+                'super-resolution.'
+            ) from error
     wanted = (1, channels, side * scale, side * scale)
     if shape != wanted:
-        raise UserError(f'network_g: {name} turns (1, {channels}, {side}, {side}) into {shape}, but scale: {scale} '
-                        f'needs {wanted}; write a network of that scale.')  # fmt: skip
+        raise UserError(
+            f'network_g: {name} turns (1, {channels}, {side}, {side}) into {shape}, but scale: {scale} needs {wanted}; '
+            'write a network of that scale.'
+        )
 
 
 def check_zoomed_out(net: Callable[[Tensor], Tensor], opt: Mapping[str, Any], what: str) -> None:
@@ -98,10 +101,12 @@ def check_zoomed_out(net: Callable[[Tensor], Tensor], opt: Mapping[str, Any], wh
     scale = opt['scale']
     side = opt['datasets']['train']['gt_size'] // scale**2
     try:
-        _answer(net, input_channels(opt['network_g']), side)
+        _shape_of_answer(net, input_channels(opt['network_g']), side)
     except Exception as error:
-        raise UserError(f'train.dukd_opt.zoom_out: {what} does not take a zoomed-out patch of {side}x{side} '
-                        f'({describe(error)}); write a larger gt_size, or zoom_out: ~.') from error  # fmt: skip
+        raise UserError(
+            f'train.dukd_opt.zoom_out: {what} does not take a zoomed-out patch of {side}x{side} ({describe(error)}); '
+            'write a larger gt_size, or zoom_out: ~.'
+        ) from error
 
 
 def check_features(opt: Mapping[str, Any], student: nn.Module, teachers: Sequence[Any]) -> None:
@@ -120,10 +125,10 @@ def check_features(opt: Mapping[str, Any], student: nn.Module, teachers: Sequenc
         FeatureTerms(given, student, [each.net for each in teachers], input_channels(opt['network_g']), seed=0)
 
 
-def _asked(net: nn.Module) -> Callable[[Tensor], Tensor]:
+def _pad_for(net: nn.Module) -> Callable[[Tensor], Tensor]:
     return lambda lq: padding.forward(net.eval(), lq, padding.size_requirement(net))
 
 
 @torch.no_grad()
-def _answer(net: Callable[[Tensor], Tensor], channels: int, side: int) -> tuple[int, ...]:
+def _shape_of_answer(net: Callable[[Tensor], Tensor], channels: int, side: int) -> tuple[int, ...]:
     return tuple(net(torch.zeros(1, channels, side, side)).shape)

@@ -7,14 +7,20 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from basicsr.data import build_dataloader, build_dataset
+from basicsr.data.prefetch_dataloader import CUDAPrefetcher
+
+from dukd_basicsr.data.sampling import ResumableSampler, SeededDataset
 from dukd_basicsr.errors import UserError
+from dukd_basicsr.training.signals import leave_signals_to_the_parent
 
 
-def create_train_val_dataloader(opt: dict[str, Any], logger: logging.Logger) -> tuple[Any, ...]:
-    """The loaders of a run, the training one over `sampling.ResumableSampler` and `SeededDataset`.
+def create_loaders(opt: dict[str, Any], logger: logging.Logger) -> tuple[Any, ...]:
+    """Create the loaders of a run, the training one over a ResumableSampler and a SeededDataset.
 
-    Defect: basicsr/train.py:29-67 with data_sampler.py:32 and data/__init__.py:99-101: see `sampling`.
-    Here: the same numbers in the log, the same tuple; a set that cannot fill a batch is an error, not a finished run.
+    Args:
+        opt (dict): What `complete_options` returns.
+        logger (logging.Logger): BasicSR's; it is told the same numbers as by BasicSR.
 
     Returns:
         tuple: Training loader, its sampler, validation loaders, epochs, iterations.
@@ -22,43 +28,42 @@ def create_train_val_dataloader(opt: dict[str, Any], logger: logging.Logger) -> 
     Raises:
         UserError: The training set does not fill one batch of all processes.
     """
-    from basicsr.data import build_dataloader, build_dataset
-
     train: Any = None
     val_loaders = []
     for phase, dataset_opt in opt['datasets'].items():
         dataset = build_dataset(dataset_opt)
         if phase == 'train':
-            train = _training_loader(opt, dataset_opt, dataset, logger)
+            train = _create_training_loader(opt, dataset_opt, dataset, logger)
         elif phase.split('_')[0] == 'val':
-            loader = build_dataloader(dataset, dataset_opt, num_gpu=opt['num_gpu'], dist=opt['dist'],
-                                      sampler=None, seed=opt['manual_seed'])  # fmt: skip
+            val_loaders.append(_load(dataset, opt, dataset_opt, sampler=None))
             logger.info('Number of val images/folders in %s: %s', dataset_opt['name'], len(dataset))
-            val_loaders.append(loader)
         else:
             raise UserError(f'datasets.{phase}: a training has train and val, val_1, ...; rename or remove it.')
     loader, sampler, total_epochs, total_iters = train
     return loader, sampler, val_loaders, total_epochs, total_iters
 
 
-def _training_loader(opt: dict[str, Any], dataset_opt: dict[str, Any], dataset: Any, logger: logging.Logger) -> tuple:
-    from basicsr.data import build_dataloader
+def _load(dataset: Any, opt: dict[str, Any], dataset_opt: dict[str, Any], sampler: Any) -> Any:
+    how = {'num_gpu': opt['num_gpu'], 'dist': opt['dist'], 'seed': opt['manual_seed']}
+    return build_dataloader(dataset, dataset_opt, sampler=sampler, **how)
 
-    from dukd_basicsr.data.sampling import ResumableSampler, SeededDataset
-    from dukd_basicsr.training.signals import leave_signals_to_the_parent
 
+def _create_training_loader(
+    opt: dict[str, Any], dataset_opt: dict[str, Any], dataset: Any, logger: logging.Logger
+) -> tuple[Any, ...]:
     ratio = dataset_opt.get('dataset_enlarge_ratio', 1)
     sampler = ResumableSampler(dataset, opt['world_size'], opt['rank'], ratio, opt['manual_seed'])
     if dataset_opt.get('num_worker_per_gpu') == 0 and dataset_opt.get('prefetch_mode') == 'cpu':
         # Its thread would draw from the generators that a step has just seeded.
         dataset_opt = {**dataset_opt, 'prefetch_mode': None}
-    loader = build_dataloader(SeededDataset(dataset), dataset_opt, num_gpu=opt['num_gpu'], dist=opt['dist'],
-                              sampler=sampler, seed=opt['manual_seed'])  # fmt: skip
+    loader = _load(SeededDataset(dataset), opt, dataset_opt, sampler)
     loader.worker_init_fn = leave_signals_to_the_parent
     if len(loader) == 0:
-        raise UserError(f'datasets.train: {len(dataset)} images times dataset_enlarge_ratio: {ratio} on '
-                        f'{opt["world_size"]} processes do not fill a batch of {loader.batch_size}; write a larger '
-                        'dataset_enlarge_ratio or a smaller batch_size_per_gpu.')  # fmt: skip
+        raise UserError(
+            f'datasets.train: {len(dataset)} images times dataset_enlarge_ratio: {ratio} on {opt["world_size"]} '
+            f'processes do not fill a batch of {loader.batch_size}; write a larger dataset_enlarge_ratio or a smaller '
+            'batch_size_per_gpu.'
+        )
     each_epoch = math.ceil(sampler.total / (dataset_opt['batch_size_per_gpu'] * opt['world_size']))
     total_iters = int(opt['train']['total_iter'])
     total_epochs = math.ceil(total_iters / each_epoch)
@@ -75,13 +80,12 @@ def _training_loader(opt: dict[str, Any], dataset_opt: dict[str, Any], dataset: 
     return loader, sampler, total_epochs, total_iters
 
 
-def batches(loader: Iterable, opt: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The batches of an epoch by the prefetcher that the options name.
+def iterate_batches(loader: Iterable, opt: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Go through an epoch with the prefetcher that the options name.
 
-    Stock makes an iterator, and with it all workers, once more than it uses (basicsr/data/prefetch_dataloader.py:77).
+    BasicSR makes an iterator, and with it all workers, once more than it uses
+    (basicsr/data/prefetch_dataloader.py:77).
     """
-    from basicsr.data.prefetch_dataloader import CUDAPrefetcher
-
     if opt['datasets']['train'].get('prefetch_mode') != 'cuda':
         yield from loader
         return
