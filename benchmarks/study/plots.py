@@ -13,7 +13,7 @@ mpl.use('Agg')
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from benchmarks.study.results import AGAINST
 
@@ -68,34 +68,34 @@ def by_iterations(results: Results, method: str, other: str, name: str) -> Point
 
 
 def by_seconds(results: Results, method: str, other: str, name: str) -> Points:
-    """A method's PSNR minus that of the other in the same seconds, each with its own whole schedule.
+    """A method's PSNR minus that of the other in the same seconds, each with its own whole schedule, mean over seeds.
 
-    The other's PSNR is read between its own lengths, linear in the logarithm of the seconds; beyond them there is none.
+    The other's PSNR is read between its own lengths of the same seed, linear in the logarithm of the seconds; beyond
+    them, but for a tenth, there is none.
     """
-    theirs, ours = seconds_curve(results, other, name), seconds_curve(results, method, name)
-    if len(theirs) < 2:
-        return {}
-    x = np.log(list(theirs))
-    found = {
-        seconds: psnr - float(np.interp(np.log(seconds), x, list(theirs.values())))
-        for seconds, psnr in ours.items()
-        if min(theirs) * 0.97 <= seconds <= max(theirs) * 1.03
-    }
-    return {seconds: {'mean': gain, 'low': gain, 'high': gain} for seconds, gain in found.items()}
+    gains: dict[float, list[float]] = {}
+    theirs = seconds_curves(results, other, name)
+    for seed, curve in seconds_curves(results, method, name).items():
+        at, psnr = (list(each) for each in (theirs.get(seed, {}).keys(), theirs.get(seed, {}).values()))
+        for seconds, own in curve.items() if len(at) > 1 else ():
+            if at[0] / 1.1 <= seconds <= at[-1] * 1.1:
+                gains.setdefault(seconds, []).append(own - float(np.interp(np.log(seconds), np.log(at), psnr)))
+    means = {seconds: float(np.mean(each)) for seconds, each in sorted(gains.items())}
+    return {seconds: {'mean': gain, 'low': gain, 'high': gain} for seconds, gain in means.items()}
 
 
-def seconds_curve(results: Results, method: str, name: str) -> dict[float, float]:
-    """Seconds of a whole training run to its PSNR, over all lengths at which the base's student was trained."""
+def seconds_curves(results: Results, method: str, name: str) -> dict[str, dict[float, float]]:
+    """By seed, seconds of a whole run to its PSNR, over all lengths of the base's student, the shortest first."""
     rows = [
         each['rows'][method]
         for each in results['comparisons'].values()
         if each['kind'] in ('iterations', 'seconds') and each['student'] is None and method in each['rows']
     ]
-    return {
-        row['seconds']: row['scores'][name]['psnr']['mean']
-        for row in sorted(rows, key=lambda row: row['seconds'] or 0)
-        if row['seconds']
-    }
+    curves: dict[str, dict[float, float]] = {}
+    for row in sorted(rows, key=lambda row: row['seconds'] or 0):
+        for seed, sets in row['by_seed'].items() if row['seconds'] else ():
+            curves.setdefault(seed, {})[row['seconds']] = sets[name]
+    return curves
 
 
 def by_student(results: Results, method: str, other: str, name: str) -> Points:
@@ -121,12 +121,13 @@ def draw(results: Results, points: Mapping[tuple[str, str, str], Points], across
         axis = axes[AGAINST.index(other)][sets.index(name)]
         if found:
             _line(axis, found, f'C{shown(results).index(method)}', results['methods'][method])
+    places = sorted({place for found in points.values() for place in found})
     for row, other in enumerate(AGAINST):
         for axis, name in zip(axes[row], sets, strict=True):
             axis.axhline(0, color='k', linewidth=0.8)
             axis.set(title='' if row else name, xlabel=across if row == len(AGAINST) - 1 else '')
             axis.grid(alpha=0.3)
-            _logarithmic(axis)
+            _logarithmic(axis, places)
         axes[row][0].set_ylabel(f'PSNR over {results["methods"].get(other, other)}, dB')
     found = [axis.get_legend_handles_labels() for axis in axes.flat]
     handles = {label: handle for lines, labels in found for handle, label in zip(lines, labels, strict=True)}
@@ -152,8 +153,9 @@ def _line(axis: Axes, points: Points, colour: str, label: str) -> None:
     )
 
 
-def _logarithmic(axis: Axes) -> None:
+def _logarithmic(axis: Axes, places: Sequence[float]) -> None:
+    """Ticks where the points are; of many, where there is room."""
     axis.set_xscale('log')
-    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_locator(FixedLocator(list(places)) if len(places) < 6 else MaxNLocator(5))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
     axis.xaxis.set_minor_formatter(NullFormatter())

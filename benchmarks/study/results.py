@@ -124,8 +124,9 @@ def _row(
 
     Returns:
         dict: 'iterations'; 'per_iteration' and 'seconds' of training, None if not measured; 'cached'; 'parameters';
-            'seeds'; 'scores' [set][metric] = {mean, std, n} over seeds; 'gain' [other][set] = {mean, low, high,
-            seeds, images} of PSNR, paired by seed and image; 'curve' [iteration][set] PSNR, mean over seeds.
+            'seeds'; 'scores' [set][metric] = {mean, std, n} over seeds; 'by_seed' [seed][set] PSNR; 'gain'
+            [other][set] = {mean, low, high, seeds, images} of PSNR, paired by seed and image; 'curve' [iteration][set]
+            PSNR, mean over seeds.
     """
     by_seed, iterations = own[method], comparison.iterations[method]
     per_iteration = cost['seconds'].get(costs.key(method, comparison.student))
@@ -140,6 +141,10 @@ def _row(
         'scores': {
             name: {metric: moments([each[metric] for each in values]) for metric in METRICS}
             for name, values in per_set.items()
+        },
+        'by_seed': {
+            str(seed): {name: statistics.fmean(record['scores'][name]['psnr']) for name in protocol.tests}
+            for seed, record in by_seed.items()
         },
         'gain': {
             other: _gain(protocol, by_seed, own[other])

@@ -397,12 +397,13 @@ def test_a_gain_is_bold_only_on_three_seeds_and_off_zero():
 
 def test_equal_seconds_are_read_between_whole_runs_in_the_logarithm():
     def row(seconds, psnr):
-        return {'seconds': seconds, 'scores': {'Set': {'psnr': {'mean': psnr}}}}
+        return {'seconds': seconds, 'by_seed': {seed: {'Set': value} for seed, value in psnr.items()}}
 
-    found = {'comparisons': {
-        'a': {'kind': 'iterations', 'student': None, 'rows': {'kd': row(10.0, 30.0), 'dukd': row(20.0, 31.5)}},
-        'b': {'kind': 'iterations', 'student': None, 'rows': {'kd': row(40.0, 32.0), 'dukd': row(80.0, 33.0)}},
-    }}  # fmt: skip
+    # at seed 2 KD has one length only, and what cannot be compared must not shift the mean
+    short = {'kd': row(10.0, {'1': 30.0, '2': 0.0}), 'dukd': row(20.0, {'1': 31.5, '2': 99.0})}
+    long = {'kd': row(40.0, {'1': 32.0}), 'dukd': row(80.0, {'1': 33.0})}
+    comparisons = {'a': {'rows': short}, 'b': {'rows': long}}
+    found = {'comparisons': {key: {'kind': 'iterations', 'student': None} | each for key, each in comparisons.items()}}
     got = plots.by_seconds(found, 'dukd', 'kd', 'Set')
     assert list(got) == [20.0]  # beyond KD's longest there is nothing to compare with
     assert got[20.0]['mean'] == pytest.approx(0.5)  # halfway between 10 and 40
