@@ -1,10 +1,11 @@
 """Seconds an iteration of every method, each alone in a process of its own, in turns: what a study's time axis is.
 
 Cells may run side by side, so that the times in their logs say little. Here the batches of a cell are loaded first,
-then `feed_data` + `optimize_parameters` (and the guard of our models) are timed; a round's time is its median, the
-method's that of its best round. One thread on the CPU is timed by the processor's own seconds, which what else runs
-hardly changes. The teacher's labels of the whole cache are timed on a part of the sub-images. `cost.json` among the
-records has what one machine measured: a study that goes on elsewhere keeps its axis.
+then `feed_data` + `optimize_parameters` (and the guard of our models) are timed, as iterations spread over the whole
+run; a round's time is their mean, the method's that of its best round. One thread on the CPU is timed by the
+processor's own seconds, which what else runs hardly changes. The teacher's labels of the whole cache are timed on a
+part of the sub-images. `cost.json` among the records has what one machine measured: a study that goes on elsewhere
+keeps its axis.
 
     python -m benchmarks.study.cost -opt FILE [--peer DIR] [--cache]      (in the working folder; prints JSON)
 """
@@ -108,7 +109,7 @@ def in_own_process(protocol: Protocol, cell: Cell, place: Place, *extra: str) ->
 
 
 def measure(file: Path, iterations: int, peer: Path | None) -> dict[str, Any]:
-    """Median seconds of an iteration in this process."""
+    """Mean seconds of an iteration in this process, over the whole of its run."""
     import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
 
     # isort: split
@@ -126,16 +127,23 @@ def measure(file: Path, iterations: int, peer: Path | None) -> dict[str, Any]:
     loader = stock.create_train_val_dataloader(opt, logging.getLogger('cost'))[0]
     batches = list(islice(loader, WARM_UP + iterations))
     model = build_model(opt)
+    total = int(opt['train']['total_iter'])
+    numbers = [total] * WARM_UP + spread_over(total, iterations)  # a schedule costs most in its last iterations
     cuda, times = next(model.net_g.parameters()).is_cuda, []
     with tempfile.TemporaryDirectory() as folder:
-        for number, batch in enumerate(batches, 1):
+        for number, batch in zip(numbers, batches, strict=True):
             start = seconds(cuda)
             model.feed_data(batch)
             model.optimize_parameters(number)
             if hasattr(model, 'guard'):
                 model.guard.after_step(number, batch, model.log_dict, Path(folder))
             times.append(seconds(cuda) - start)
-    return {'seconds': statistics.median(times[WARM_UP:]), 'torch': torch.__version__, 'machine': platform.machine()}
+    return {'seconds': statistics.fmean(times[WARM_UP:]), 'torch': torch.__version__, 'machine': platform.machine()}
+
+
+def spread_over(total: int, count: int) -> list[int]:
+    """As many iterations, each in the middle of its share of the run: a schedule's spans have theirs."""
+    return [1 + (2 * each + 1) * total // (2 * count) for each in range(count)]
 
 
 def seconds(cuda: bool) -> float:

@@ -39,7 +39,7 @@ def main() -> None:
         sys.argv = ['basicsr', *rest]
         train_pipeline(os.getcwd())
     except UserError as error:
-        sys.stderr.write(f'study_peer: {error}\n')
+        sys.stderr.write(f'study.peer: {error}\n')
         sys.exit(error.exit_code)
 
 

@@ -98,7 +98,7 @@ def gain_table(
     named: bool = False,
     against: Sequence[str] = AGAINST,
 ) -> str:
-    """Gains over other methods; what is not certain is not bold.
+    """Gains over other methods; what is not certain is not bold. n: seeds that they rest on.
 
     Args:
         results (Mapping): From `results.collect`.
@@ -116,13 +116,13 @@ def gain_table(
     rows = []
     for comparison in comparisons:
         for method, row in comparison['rows'].items():
-            if any(other in row['gain'] for other in titles):
+            if method != AGAINST[0] and any(other in row['gain'] for other in titles):
                 gains = [row['gain'].get(other, {}).get(name) for other in titles for name in results['sets']]
                 rows.append(
                     [
                         *([comparison['title']] if named else []),
                         results['methods'][method],
-                        str(len(row['seeds'])),
+                        str(max(gain['seeds'] for gain in gains if gain)),
                         *(gain_text(gain) for gain in gains),
                     ]
                 )

@@ -395,6 +395,14 @@ def test_a_gain_is_bold_only_on_three_seeds_and_off_zero():
     assert tables.table(['a', 'b'], [['x', '1']]) == '| a | b |\n| --- | ---: |\n| x | 1 |'
 
 
+def test_seconds_are_those_of_iterations_spread_over_the_whole_run():
+    assert cost.spread_over(12, 4) == [2, 5, 8, 11]
+    numbers = cost.spread_over(2100, 20)
+    assert sum(number > 1575 for number in numbers) == 5  # a quarter for a schedule's last quarter
+    assert 1 <= min(numbers) < max(numbers) <= 2100
+    assert cost.spread_over(1, 1) == [1]
+
+
 def test_equal_seconds_are_read_between_whole_runs_in_the_logarithm():
     def row(seconds, psnr):
         return {'seconds': seconds, 'by_seed': {seed: {'Set': value} for seed, value in psnr.items()}}

@@ -61,7 +61,7 @@ PACKAGES = (
     Package('safetensors', ('safetensors',), use='.safetensors checkpoints'),
     Package('onnx', ('onnx',), use='basicsr export'),
     Package('onnxruntime', ('onnxruntime', 'onnxruntime-gpu'), use='basicsr export'),
-    Package('matplotlib', ('matplotlib',), use='benchmarks/study.py'),
+    Package('matplotlib', ('matplotlib',), use='benchmarks/study'),
 )
 BY_PLUGIN = ('torchvision', 'basicsr')
 """Imported by the plugin, which mends what keeps them from it."""
