@@ -11,7 +11,7 @@ import torch
 
 from datasets_prep.codecs import encode
 from datasets_prep.images import mod_crop
-from datasets_prep.subimages import Item, Job, Made, guarded
+from datasets_prep.subimages import Item, Job, Made, run_guarded
 from dukd_basicsr.data.degradation import Degradation, degradation_seed, draw_kernels, own_draws
 from dukd_basicsr.data.degradation.settings import DEGRADATION, KERNELS
 from dukd_basicsr.data.images import UnusableImageError, decode_image
@@ -19,7 +19,7 @@ from dukd_basicsr.data.images import UnusableImageError, decode_image
 _CPU = torch.device('cpu')
 
 
-def degraded_pairs(seed: int) -> Callable[[Job], Made]:
+def make_degrader(seed: int) -> Callable[[Job], Made]:
     """The work that makes of an image, cropped to a multiple of its job's one scale, a GT and a degraded LR.
 
     Kernels and degradation are drawn with the settings of Real-ESRGAN's options files, from the seed and the image's
@@ -41,20 +41,20 @@ def degraded_pairs(seed: int) -> Callable[[Job], Made]:
         if min(gt.shape[:2]) < least:
             raise UnusableImageError(f'smaller than {least} pixels, which cannot be degraded')
         rgb = torch.from_numpy(gt[..., ::-1].transpose(2, 0, 1).astype(np.float32) / np.float32(255))[None]
-        with own_draws(degradation_seed(seed, 0, _number(job.name)), _CPU):
+        with own_draws(degradation_seed(seed, 0, _hash_name(job.name)), _CPU):
             lq = degradation(rgb, draw_kernels(KERNELS), scale)
         planes = (lq[0] * 255).round().to(torch.uint8).numpy()
         low = np.ascontiguousarray(planes.transpose(1, 2, 0)[..., ::-1])
         return tuple([Item(job.name, encode(image), (*image.shape[:2], 3))] for image in (gt, low))
 
-    return lambda job: guarded(job, pair)
+    return lambda job: run_guarded(job, pair)
 
 
-def folders(home: Path, scale: int, seed: int) -> tuple[Path, Path]:
+def name_folders(home: Path, scale: int, seed: int) -> tuple[Path, Path]:
     """Where the GT and the LR images of such a set lie."""
     place = home / f'real_x{scale}_seed{seed}'
     return place / 'GT', place / 'LR'
 
 
-def _number(name: str) -> int:
+def _hash_name(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), 'little')

@@ -12,7 +12,7 @@ import torch
 from dukd_basicsr.resize import imresize
 
 
-def safe_names(paths: Sequence[Path]) -> list[str]:
+def make_names(paths: Sequence[Path]) -> list[str]:
     """One name for each path, made of its stem: ASCII, no dots or spaces, unique even where case does not count.
 
     BasicSR encodes LMDB keys as ASCII and cuts them at the first dot; `a.png` beside `a.jpg` would be one key.

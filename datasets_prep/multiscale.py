@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from datasets_prep.subimages import Item, Job, Made, TooSmallError, guarded, items, windows
+from datasets_prep.subimages import Item, Job, Made, TooSmallError, cut_items, find_windows, run_guarded
 from dukd_basicsr.data.images import decode_image
 
 FACTORS = (0.75, 0.5, 1 / 3)
 
 
-def multiscale(job: Job) -> Made:
+def cut_multiscale(job: Job) -> Made:
     """Sub-images of an image and of its smaller versions: `outputs` is one list.
 
     The versions are those of Real-ESRGAN's scripts/generate_multiscale_DF2K.py (0.75, 0.5 and 1/3 of the sides, and
@@ -21,10 +21,10 @@ def multiscale(job: Job) -> Made:
     `<name>_s001`. What would be enlarged, or shorter than `job.size`, is left out: the former is no HR image, and the
     training set mirrors the latter to that size.
     """
-    return guarded(job, lambda job, files: (list(_sub_images(job, files[0])),))
+    return run_guarded(job, lambda job, files: (list(_cut_versions(job, files[0])),))
 
 
-def versions(image: np.ndarray, shortest: int) -> Iterator[tuple[str, np.ndarray]]:
+def make_versions(image: np.ndarray, shortest: int) -> Iterator[tuple[str, np.ndarray]]:
     """The image and its smaller versions, with what each adds to the name.
 
     Args:
@@ -44,11 +44,11 @@ def versions(image: np.ndarray, shortest: int) -> Iterator[tuple[str, np.ndarray
             yield f'T{number}', np.asarray(resized)
 
 
-def _sub_images(job: Job, data: bytes) -> Iterator[Item]:
+def _cut_versions(job: Job, data: bytes) -> Iterator[Item]:
     whole = decode_image(data)
     if min(whole.shape[:2]) < job.min_size:
         raise TooSmallError(min(whole.shape[:2]))
-    for suffix, image in versions(whole, job.size):
-        rows, columns = (windows(side, job.size, job.step) for side in image.shape[:2])
+    for suffix, image in make_versions(whole, job.size):
+        rows, columns = (find_windows(side, job.size, job.step) for side in image.shape[:2])
         places = [(top, left) for top in rows for left in columns]
-        yield from items(image, job.name + suffix, job, places)
+        yield from cut_items(image, job.name + suffix, job, places)

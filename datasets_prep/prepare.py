@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets_prep.codecs import Codec
-from datasets_prep.images import safe_names
-from datasets_prep.run import Target, fragment, produce
-from datasets_prep.subimages import Job, cut, pairs
+from datasets_prep.images import make_names
+from datasets_prep.run import Target, print_fragment, produce
+from datasets_prep.subimages import Job, cut, make_pairs
 from dukd_basicsr.data.images import SUFFIXES, find_images
 from dukd_basicsr.errors import UserError
 
@@ -51,13 +51,13 @@ def prepare_training(
         UserError: See the sentences below and in `run.produce`.
     """
     check_name(name)
-    scales, multiple = _checked_grid(scales, size, step)
-    files = images_of(source)
+    scales, multiple = _check_grid(scales, size, step)
+    files = list_images(source)
     jobs = [
         Job(path, key, scales, multiple, size, step, min_size, codec=codec)
-        for path, key in zip(files, safe_names(files), strict=True)
+        for path, key in zip(files, make_names(files), strict=True)
     ]
-    return _sub_images(jobs, out / name, f'{name}_', workers)
+    return _prepare_sub_images(jobs, out / name, f'{name}_', workers)
 
 
 def prepare_div2k(
@@ -86,7 +86,7 @@ def prepare_div2k(
     Raises:
         UserError: No DIV2K here; official LR that does not fit its HR; see `prepare_training`.
     """
-    scales, multiple = _checked_grid(scales, size, step)
+    scales, multiple = _check_grid(scales, size, step)
     files = find_images(source / 'DIV2K_train_HR')
     if not files:
         raise UserError(
@@ -95,12 +95,12 @@ def prepare_div2k(
             'there, and repeat the command. DIV2K_train_LR_bicubic_X2.zip (X3, X4) may be unpacked beside it; '
             'without them LR is computed.'
         )
-    official = [_official_lr(source, files, scale) for scale in scales]
+    official = [_find_official_lr(source, files, scale) for scale in scales]
     jobs = [
         Job(path, key, scales, multiple, size, step, lr_sources=low, codec=codec)
-        for path, key, low in zip(files, safe_names(files), zip(*official, strict=True), strict=True)
+        for path, key, low in zip(files, make_names(files), zip(*official, strict=True), strict=True)
     ]
-    return _sub_images(jobs, out / 'DIV2K', 'DIV2K_train_', workers)
+    return _prepare_sub_images(jobs, out / 'DIV2K', 'DIV2K_train_', workers)
 
 
 def prepare_benchmark(
@@ -123,22 +123,22 @@ def prepare_benchmark(
         UserError: See `prepare_training`.
     """
     check_name(name)
-    scales = checked_scales(scales)
+    scales = check_scales(scales)
     homes = (source, source / 'HR', source / 'original', source / 'GTmod12')
-    files = images_of(next((home for home in homes if find_images(home)), source))
-    jobs = [Job(path, key, scales) for path, key in zip(files, safe_names(files), strict=True)]
+    files = list_images(next((home for home in homes if find_images(home)), source))
+    jobs = [Job(path, key, scales) for path, key in zip(files, make_names(files), strict=True)]
     targets = [
         Target(out / name / folder, {'command': 'prepare benchmark', 'scale': scale})
         for scale in scales
         for folder in (f'GTmod{scale}', f'LRbicx{scale}')
     ]
-    produce(pairs, jobs, targets, workers, growth=sum(1 + 1 / scale**2 for scale in scales))
+    produce(make_pairs, jobs, targets, workers, growth=sum(1 + 1 / scale**2 for scale in scales))
     paths = [target.path for target in targets]
-    fragment(dataset(name, paths[-2], paths[-1], 'disk'), scales[-1], 'val')
+    print_fragment(describe_dataset(name, paths[-2], paths[-1], 'disk'), scales[-1], 'val')
     return paths
 
 
-def _sub_images(jobs: Sequence[Job], home: Path, prefix: str, workers: int | None) -> list[Path]:
+def _prepare_sub_images(jobs: Sequence[Job], home: Path, prefix: str, workers: int | None) -> list[Path]:
     """Make the LMDBs of sub-images for jobs that differ in their image only."""
     job = jobs[0]
     parameters = {
@@ -156,17 +156,17 @@ def _sub_images(jobs: Sequence[Job], home: Path, prefix: str, workers: int | Non
     growth = overlap * _GROWTH[job.codec] * sum(1 / scale**2 for scale in (1, *job.scales))
     produce(cut, jobs, targets, workers, growth)
     paths = [target.path for target in targets]
-    fragment(dataset(home.name, paths[0], paths[-1], 'lmdb'), job.scales[-1], 'train')
+    print_fragment(describe_dataset(home.name, paths[0], paths[-1], 'lmdb'), job.scales[-1], 'train')
     return paths
 
 
-def dataset(name: str, high: Path, low: Path, backend: str) -> dict[str, object]:
+def describe_dataset(name: str, high: Path, low: Path, backend: str) -> dict[str, object]:
     """What an options file says of a prepared data set, but its type."""
     roots = {'dataroot_gt': high.as_posix(), 'dataroot_lq': low.as_posix()}
     return {'name': name, **roots, 'io_backend': {'type': backend}}
 
 
-def _official_lr(source: Path, files: Sequence[Path], scale: int) -> list[Path | None]:
+def _find_official_lr(source: Path, files: Sequence[Path], scale: int) -> list[Path | None]:
     """The official LR image of each HR image at one scale; None for all where that scale was not downloaded."""
     inner = Path('DIV2K_train_LR_bicubic') / f'X{scale}'
     for home in (source / inner, source / f'DIV2K_train_LR_bicubic_X{scale}' / inner):
@@ -185,7 +185,7 @@ def _official_lr(source: Path, files: Sequence[Path], scale: int) -> list[Path |
     return list(wanted)
 
 
-def images_of(source: Path) -> list[Path]:
+def list_images(source: Path) -> list[Path]:
     """The images directly in a folder, at least one.
 
     Raises:
@@ -211,7 +211,7 @@ def check_name(name: str) -> None:
         raise UserError(f'"{name}" cannot name a data set: give --name with letters, digits, "_", "-" and "." only.')
 
 
-def checked_scales(scales: Sequence[int]) -> tuple[int, ...]:
+def check_scales(scales: Sequence[int]) -> tuple[int, ...]:
     """The scales in order, each once.
 
     Raises:
@@ -223,9 +223,9 @@ def checked_scales(scales: Sequence[int]) -> tuple[int, ...]:
     return chosen
 
 
-def _checked_grid(scales: Sequence[int], size: int, step: int) -> tuple[tuple[int, ...], int]:
+def _check_grid(scales: Sequence[int], size: int, step: int) -> tuple[tuple[int, ...], int]:
     """The scales in order and their least common multiple, which `size` and `step` must share."""
-    chosen = checked_scales(scales)
+    chosen = check_scales(scales)
     multiple = math.lcm(*chosen)
     wrong = []
     for key, value in (('size', size), ('step', step)):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datasets_prep.degraded import degraded_pairs, folders
-from datasets_prep.images import safe_names
-from datasets_prep.multiscale import multiscale
-from datasets_prep.prepare import check_name, checked_scales, dataset, images_of
-from datasets_prep.run import Target, fragment, produce
+from datasets_prep.degraded import make_degrader, name_folders
+from datasets_prep.images import make_names
+from datasets_prep.multiscale import cut_multiscale
+from datasets_prep.prepare import check_name, check_scales, describe_dataset, list_images
+from datasets_prep.run import Target, print_fragment, produce
 from datasets_prep.subimages import Job
 from dukd_basicsr.data.images import find_images
 from dukd_basicsr.errors import UserError
@@ -44,15 +44,15 @@ def prepare_real(
     for key, value in (('size', size), ('step', step)):
         if value < 1:
             raise UserError(f'--{key} {value} is too small: give for instance --size 400 --step 200.')
-    files = images_of(next((home for home in (source, source / 'DIV2K_train_HR') if find_images(home)), source))
+    files = list_images(next((home for home in (source, source / 'DIV2K_train_HR') if find_images(home)), source))
     jobs = [
         Job(path, key, (), size=size, step=step, min_size=min_size)
-        for path, key in zip(files, safe_names(files), strict=True)
+        for path, key in zip(files, make_names(files), strict=True)
     ]
     parameters = {'command': 'prepare real', 'size': size, 'step': step, 'min_size': min_size, 'meta_info': True}
     target = Target(out / name / f'{name}_multiscale_sub', parameters)
     overlap = max(1.0, (size / step) ** 2 / 2)
-    produce(multiscale, jobs, [target], workers, growth=overlap)
+    produce(cut_multiscale, jobs, [target], workers, growth=overlap)
     section = {
         'name': name,
         'type': 'RealESRGANDataset',
@@ -60,14 +60,14 @@ def prepare_real(
         'meta_info': (target.path / 'meta_info.txt').as_posix(),
         'io_backend': {'type': 'disk'},
     }
-    fragment(section, 4, 'train')
+    print_fragment(section, 4, 'train')
     return target.path
 
 
 def prepare_real_test(
     source: Path, out: Path, name: str, scale: int = 4, seed: int = 0, workers: int | None = None
 ) -> list[Path]:
-    """Make a test set of degraded images, the same from the same seed (see `degraded.degraded_pairs`).
+    """Make a test set of degraded images, the same from the same seed (see `degraded.make_degrader`).
 
     Args:
         source (Path): The HR images lie in it.
@@ -84,14 +84,14 @@ def prepare_real_test(
         UserError: See `prepare_training`.
     """
     check_name(name)
-    checked_scales([scale])
+    check_scales([scale])
     if seed < 0:
         raise UserError(f'--seed {seed} is too small: give 0 or more.')
-    files = images_of(source)
-    jobs = [Job(path, key, (scale,)) for path, key in zip(files, safe_names(files), strict=True)]
+    files = list_images(source)
+    jobs = [Job(path, key, (scale,)) for path, key in zip(files, make_names(files), strict=True)]
     parameters = {'command': 'prepare real-test', 'scale': scale, 'seed': seed}
-    targets = [Target(folder, parameters) for folder in folders(out / name, scale, seed)]
-    produce(degraded_pairs(seed), jobs, targets, workers, growth=1 + 1 / scale**2)
+    targets = [Target(folder, parameters) for folder in name_folders(out / name, scale, seed)]
+    produce(make_degrader(seed), jobs, targets, workers, growth=1 + 1 / scale**2)
     paths = [target.path for target in targets]
-    fragment(dataset(f'{name}_real', paths[0], paths[1], 'disk'), scale, 'val')
+    print_fragment(describe_dataset(f'{name}_real', paths[0], paths[1], 'disk'), scale, 'val')
     return paths

@@ -15,7 +15,7 @@ import lmdb
 import yaml
 from tqdm import tqdm
 
-from datasets_prep.staging import is_finished, staged, write_record
+from datasets_prep.staging import is_finished, stage, write_record
 from datasets_prep.subimages import Job, Made, digest
 from datasets_prep.writers import FolderWriter, LmdbWriter
 from dukd_basicsr.data.prefetch import map_in_order
@@ -61,19 +61,19 @@ def produce(
     workers = (os.cpu_count() or 1) if workers is None else workers
     if workers < 1:
         raise UserError(f'{workers} workers cannot do anything: give --workers 1 or more.')
-    pending = _pending(jobs, targets)
+    pending = _list_pending(jobs, targets)
     if not pending:
         sys.stdout.write(f'{targets[0].path.parent}: all is there already, made from the same images.\n')
         return
     home = targets[0].path.parent
     try:
         home.mkdir(parents=True, exist_ok=True)
-        _check_space(home, int(growth * sum(path.stat().st_size for job in jobs for path in _files(job))))
-        with staged([targets[index].path for index in pending]) as folders:
+        _check_space(home, int(growth * sum(path.stat().st_size for job in jobs for path in _list_files(job))))
+        with stage([targets[index].path for index in pending]) as folders:
             tally = _write(work, jobs, targets, dict(zip(pending, folders, strict=True)), workers)
             _check(tally, jobs)
             for index, folder in zip(pending, folders, strict=True):
-                write_record(folder, _record(targets[index], jobs, tally.digests))
+                write_record(folder, _make_record(targets[index], jobs, tally.digests))
     except (OSError, lmdb.DiskError) as error:
         raise UserError(
             f'{home} cannot be written ({error}): free some space there, or choose another --out.'
@@ -81,7 +81,7 @@ def produce(
     _report(home, jobs, tally, 'pairs' if len(targets) > 1 else 'sub-images')
 
 
-def fragment(dataset: dict[str, Any], scale: int, phase: str) -> None:
+def print_fragment(dataset: dict[str, Any], scale: int, phase: str) -> None:
     """Write to stdout what an options file needs to use the data.
 
     Args:
@@ -94,13 +94,13 @@ def fragment(dataset: dict[str, Any], scale: int, phase: str) -> None:
     sys.stdout.write(f'For the options file:\n\n{text}\n')
 
 
-def _pending(jobs: Sequence[Job], targets: Sequence[Target]) -> list[int]:
+def _list_pending(jobs: Sequence[Job], targets: Sequence[Target]) -> list[int]:
     """Which targets are still to be made. The images are only read where a target is there to compare them with."""
     if not any(target.path.exists() for target in targets):
         return list(range(len(targets)))
     bar = tqdm(jobs, desc='compare', unit='image', leave=False)
-    digests = [digest(*(path.read_bytes() for path in _files(job))) for job in bar]
-    records = [_record(target, jobs, digests) for target in targets]
+    digests = [digest(*(path.read_bytes() for path in _list_files(job))) for job in bar]
+    records = [_make_record(target, jobs, digests) for target in targets]
     return [
         index
         for index, (target, record) in enumerate(zip(targets, records, strict=True))
@@ -156,31 +156,31 @@ def _check(tally: _Tally, jobs: Sequence[Job]) -> None:
     if tally.problems:
         raise UserError(
             f'{len(tally.problems)} of {len(tally.digests)} images cannot be used, so nothing was written: '
-            f'{_some(tally.problems)}. Mend or remove them and repeat the command.'
+            f'{_name_some(tally.problems)}. Mend or remove them and repeat the command.'
         )
     if not tally.items:
-        raise UserError(f'All images are too small, so nothing was written: {_too_small(tally, jobs)}')
+        raise UserError(f'All images are too small, so nothing was written: {_name_too_small(tally, jobs)}')
 
 
 def _report(home: Path, jobs: Sequence[Job], tally: _Tally, what: str) -> None:
     used = len(jobs) - len(tally.too_small)
     sys.stdout.write(f'{home}: {tally.items} {what} of {used} images; the shortest HR side is {tally.smallest}.\n')
     if tally.too_small:
-        sys.stdout.write(f'Left out as too small: {_too_small(tally, jobs)}\n')
+        sys.stdout.write(f'Left out as too small: {_name_too_small(tally, jobs)}\n')
 
 
-def _too_small(tally: _Tally, jobs: Sequence[Job]) -> str:
+def _name_too_small(tally: _Tally, jobs: Sequence[Job]) -> str:
     keep = max(min(tally.too_small.values()), jobs[0].multiple)
-    return f'{len(tally.too_small)} of {len(jobs)} ({_some([*tally.too_small])}). To keep them: --min-size {keep}.'
+    return f'{len(tally.too_small)} of {len(jobs)} ({_name_some([*tally.too_small])}). To keep them: --min-size {keep}.'
 
 
-def _record(target: Target, jobs: Sequence[Job], digests: Sequence[str]) -> dict[str, Any]:
+def _make_record(target: Target, jobs: Sequence[Job], digests: Sequence[str]) -> dict[str, Any]:
     """What decides a target's bytes: the parameters, and the sources' names and contents."""
     lines = [f'{job.name} {content}' for job, content in zip(jobs, digests, strict=True)]
     return target.parameters | {'source': digest('\n'.join(lines).encode())}
 
 
-def _files(job: Job) -> list[Path]:
+def _list_files(job: Job) -> list[Path]:
     return [path for path in (job.source, *job.lr_sources) if path]
 
 
@@ -193,5 +193,5 @@ def _check_space(home: Path, needed: int) -> None:
         )
 
 
-def _some(names: Sequence[str]) -> str:
+def _name_some(names: Sequence[str]) -> str:
     return ', '.join(names[:_NAMED]) + (' ...' if len(names) > _NAMED else '')

@@ -45,7 +45,7 @@ def is_finished(target: Path, record: Mapping[str, Any]) -> bool:
 
 
 @contextmanager
-def staged(targets: Sequence[Path]) -> Iterator[list[Path]]:
+def stage(targets: Sequence[Path]) -> Iterator[list[Path]]:
     """Give a new hidden folder for each target; move all into place at the end, or remove all after an exception.
 
     SIGTERM ends the block as Ctrl-C does. What a killed run left is removed at the next start.

@@ -65,7 +65,7 @@ class TooSmallError(Exception):
         self.side = side
 
 
-def windows(length: int, size: int, step: int) -> list[int]:
+def find_windows(length: int, size: int, step: int) -> list[int]:
     """Starts of the windows along one side, as BasicSR's extract_subimages (threshold 0).
 
     The last window ends at the image's end; a side shorter than `size` is one window.
@@ -88,15 +88,15 @@ def cut(job: Job) -> Made:
 
     LR is made of the whole image and cut afterwards, so that sub-images carry no border of the resize.
     """
-    return guarded(job, _cut)
+    return run_guarded(job, _cut)
 
 
-def pairs(job: Job) -> Made:
+def make_pairs(job: Job) -> Made:
     """The whole image, cropped to a multiple of each scale, and its LR: `outputs` is HR, LR, HR, LR, ... by scale."""
-    return guarded(job, _pairs)
+    return run_guarded(job, _make_pairs)
 
 
-def guarded(job: Job, make: Callable[[Job, Sequence[bytes]], tuple[list[Item], ...]]) -> Made:
+def run_guarded(job: Job, make: Callable[[Job, Sequence[bytes]], tuple[list[Item], ...]]) -> Made:
     """Run `make` on the bytes of a job's files, with every reason for which there is no result turned into words."""
     try:
         files = [path.read_bytes() for path in (job.source, *job.lr_sources) if path]
@@ -121,18 +121,18 @@ def _cut(job: Job, files: Sequence[bytes]) -> tuple[list[Item], ...]:
     sources = job.lr_sources or (None,) * len(job.scales)
     places = [
         (top, left)
-        for top in windows(image.shape[0], job.size, job.step)
-        for left in windows(image.shape[1], job.size, job.step)
+        for top in find_windows(image.shape[0], job.size, job.step)
+        for left in find_windows(image.shape[1], job.size, job.step)
     ]
-    outputs = [items(image, job.name, job, places)]
+    outputs = [cut_items(image, job.name, job, places)]
     for scale, source in zip(job.scales, sources, strict=True):
-        low = shrink(image, scale) if source is None else _official(next(rest), source, whole, scale)
+        low = shrink(image, scale) if source is None else _decode_official(next(rest), source, whole, scale)
         low = low[: image.shape[0] // scale, : image.shape[1] // scale]
-        outputs.append(items(low, job.name, job, places, scale))
+        outputs.append(cut_items(low, job.name, job, places, scale))
     return tuple(outputs)
 
 
-def items(image: np.ndarray, name: str, job: Job, places: Sequence[tuple[int, int]], scale: int = 1) -> list[Item]:
+def cut_items(image: np.ndarray, name: str, job: Job, places: Sequence[tuple[int, int]], scale: int = 1) -> list[Item]:
     """Sub-images of an (H, W, 3) image, `<name>_s001` and so on.
 
     Args:
@@ -146,11 +146,11 @@ def items(image: np.ndarray, name: str, job: Job, places: Sequence[tuple[int, in
     for number, (top, left) in enumerate(places, 1):
         top, left, size = top // scale, left // scale, job.size // scale
         part = np.ascontiguousarray(image[top : top + size, left : left + size])
-        parts.append(Item(f'{name}_s{number:03d}', encode(part, job.codec), _shape(part)))
+        parts.append(Item(f'{name}_s{number:03d}', encode(part, job.codec), _get_shape(part)))
     return parts
 
 
-def _official(data: bytes, source: Path, whole: np.ndarray, scale: int) -> np.ndarray:
+def _decode_official(data: bytes, source: Path, whole: np.ndarray, scale: int) -> np.ndarray:
     """The LR image that came with the data set, if it fits its HR image."""
     try:
         low = decode_image(data)
@@ -162,17 +162,17 @@ def _official(data: bytes, source: Path, whole: np.ndarray, scale: int) -> np.nd
     return low
 
 
-def _pairs(job: Job, files: Sequence[bytes]) -> tuple[list[Item], ...]:
+def _make_pairs(job: Job, files: Sequence[bytes]) -> tuple[list[Item], ...]:
     whole = decode_image(files[0])
     outputs = []
     for scale in job.scales:
         image = mod_crop(whole, scale)
         if not image.size:
             raise UnusableImageError(f'smaller than {scale} pixels')
-        outputs += [[Item(job.name, encode(part), _shape(part))] for part in (image, shrink(image, scale))]
+        outputs += [[Item(job.name, encode(part), _get_shape(part))] for part in (image, shrink(image, scale))]
     return tuple(outputs)
 
 
-def _shape(image: np.ndarray) -> tuple[int, int, int]:
+def _get_shape(image: np.ndarray) -> tuple[int, int, int]:
     height, width, channels = image.shape
     return height, width, channels

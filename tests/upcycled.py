@@ -7,7 +7,7 @@ import lmdb
 import numpy as np
 import torch
 
-from dukd_basicsr.data.cache.shards import paths
+from dukd_basicsr.data.cache.shards import find_shards
 from dukd_basicsr.data.lmdb import LmdbReader
 from dukd_basicsr.distillation.labelling import run as command
 from dukd_basicsr.distillation.teacher import Teacher
@@ -84,7 +84,7 @@ def cached(folder, patches, teacher=None, target=None, **request):
 def records(cache):
     """Every record by key, from all shards."""
     found = {}
-    for path in paths(cache):
+    for path in find_shards(cache):
         with lmdb.open(str(path), readonly=True, lock=False) as env, env.begin() as transaction:
             found |= {bytes(key).decode(): bytes(value) for key, value in transaction.cursor()}
     return found

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     if args.word == 'copy':
         sys.stdout.write(f'{shipped.copy(args.name, args.target)}\n')
         return 0
-    known = shipped.described()
+    known = shipped.list_files()
     width = max(map(len, known))
     sys.stdout.write(''.join(f'{name:<{width}}  {line}\n' for name, line in known.items()))
     return 0

@@ -26,11 +26,11 @@ def run(args: argparse.Namespace) -> int:
     """Write or complete the cache."""
     from dukd_basicsr import options
     from dukd_basicsr.data.checks.files import check_files
-    from dukd_basicsr.options.rules.teacher import labelling_options
+    from dukd_basicsr.options.rules.teacher import make_labelling_options
 
     opt = options.apply_overrides(options.load(args.opt), args.force_yml)
     options.check(opt, args.opt, is_train=True)
-    opt = labelling_options(opt)
+    opt = make_labelling_options(opt)
     check_files(opt, Path.cwd(), is_train=True)
     import_module('dukd_basicsr.plugin')  # makes BasicSR importable
     from dukd_basicsr.distillation.labelling.run import Request, run

@@ -52,10 +52,10 @@ def _view_bmp(data: bytes | memoryview) -> np.ndarray | None:
     if len(data) < start + rows * stride:
         return None
     lines = np.frombuffer(data, np.uint8, rows * stride, start).reshape(rows, stride)
-    image = lines[:, : 3 * width].reshape(rows, width, 3) if stride == 3 * width else _unpadded(lines, rows, width)
+    image = lines[:, : 3 * width].reshape(rows, width, 3) if stride == 3 * width else _strip_padding(lines, rows, width)
     return image[::-1] if height > 0 else image  # the usual BMP begins with the last row
 
 
-def _unpadded(lines: np.ndarray, rows: int, width: int) -> np.ndarray:
+def _strip_padding(lines: np.ndarray, rows: int, width: int) -> np.ndarray:
     """Rows without the bytes that fill them up to a multiple of four, still a view."""
     return np.lib.stride_tricks.as_strided(lines, (rows, width, 3), (lines.strides[0], 3, 1), writeable=False)

@@ -68,7 +68,7 @@ class LmdbReader:
     def value(self, key: str) -> Iterator[memoryview]:
         """A value as it lies in the file, without a copy; gone after the block. Raises as `get` does."""
         if self._process != os.getpid():
-            self._environment = _shared_environment(self.path, self._options)
+            self._environment = _open_shared(self.path, self._options)
             self._process = os.getpid()
         with self._environment.begin(buffers=True) as transaction:
             value = transaction.get(key.encode('ascii', 'replace'))
@@ -77,7 +77,7 @@ class LmdbReader:
             yield value
 
 
-def _shared_environment(path: str, options: dict[str, Any]) -> Any:
+def _open_shared(path: str, options: dict[str, Any]) -> Any:
     here = _processes.get(os.getpid()) or _enter_process()
     with here.lock:
         try:

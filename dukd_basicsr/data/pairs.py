@@ -33,7 +33,7 @@ def read_sample(dataset: PairedImageDataset, index: int) -> dict[str, Any]:
         ValueError: A pair that does not fit its scale, or is smaller than gt_size, as BasicSR says it.
     """
     opt, (gt_path, lq_path) = dataset.opt, (dataset.paths[index][key] for key in ('gt_path', 'lq_path'))
-    with _pixels(dataset, gt_path, 'gt') as gt, _pixels(dataset, lq_path, 'lq') as lq:
+    with _open_pixels(dataset, gt_path, 'gt') as gt, _open_pixels(dataset, lq_path, 'lq') as lq:
         if opt['phase'] == 'train':
             gt, lq = paired_random_crop(gt, lq, opt['gt_size'], opt['scale'], gt_path)
         else:
@@ -57,9 +57,9 @@ def _to_tensor(image: np.ndarray, luma: bool) -> torch.Tensor:
 
 
 @contextmanager
-def _pixels(dataset: PairedImageDataset, path: str, side: str) -> Iterator[np.ndarray]:
+def _open_pixels(dataset: PairedImageDataset, path: str, side: str) -> Iterator[np.ndarray]:
     """An image as `decode` gives it, for as long as the block lasts."""
-    client = _client(dataset)
+    client = _open_client(dataset)
     if client.backend == 'lmdb':
         reader = client.client._client[side]
         with reader.value(path) as value:
@@ -68,7 +68,7 @@ def _pixels(dataset: PairedImageDataset, path: str, side: str) -> Iterator[np.nd
         yield decode(client.get(path, side), path)
 
 
-def _client(dataset: PairedImageDataset) -> FileClient:
+def _open_client(dataset: PairedImageDataset) -> FileClient:
     """The dataset's own file client. Stock takes apart the options for it, which another dataset may share."""
     if dataset.file_client is None:
         options = dict(dataset.io_backend_opt)

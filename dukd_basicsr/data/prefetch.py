@@ -18,7 +18,7 @@ MAX_WORKERS = 4
 """More than these do not pay: numpy and cv2 let others run only inside their own loops."""
 
 
-def worker_threads() -> int:
+def count_threads() -> int:
     """Threads that this process may use beside its main one: its part of the machine's cores, at most MAX_WORKERS."""
     return max(1, min(MAX_WORKERS, (os.cpu_count() or 1) // int(os.environ.get('LOCAL_WORLD_SIZE', 1))))
 

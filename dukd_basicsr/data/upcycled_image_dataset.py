@@ -106,17 +106,17 @@ class UpcycledImageDataset(PairedImageDataset):
         top, left = (grid * random.randint(0, (side - patch) // grid) for side in lq.shape[:2])
         turn = _Turn.draw(self.opt['use_hflip'], self.opt['use_rot'])
         sample = {
-            'lq': _image(turn(_cut(lq, top, left, patch))),
-            'gt': _image(turn(_cut(gt, s * top, s * left, s * patch))),
+            'lq': _to_image(turn(_cut(lq, top, left, patch))),
+            'gt': _to_image(turn(_cut(gt, s * top, s * left, s * patch))),
         }
         if 'lq' in self.parts:
-            sample['lq_label'] = _label(turn(_cut(fields['lq_label'], s * top, s * left, s * patch)))
+            sample['lq_label'] = _to_label(turn(_cut(fields['lq_label'], s * top, s * left, s * patch)))
         if 'zoom_in' in self.parts:
             sample |= self._zoom_in(gt, fields, turn)
         if 'zoom_out' in self.parts:
             small = turn(_cut(fields['zoom_out'], top // s, left // s, patch // s))
             sample['zoom_out'] = torch.from_numpy(unpack_input(small))
-            sample['zoom_out_label'] = _label(turn(_cut(fields['zoom_out_label'], top, left, patch)))
+            sample['zoom_out_label'] = _to_label(turn(_cut(fields['zoom_out_label'], top, left, patch)))
         return sample
 
     def _zoom_in(self, gt: np.ndarray, fields: Mapping[str, np.ndarray], turn: _Turn) -> dict[str, Tensor]:
@@ -126,8 +126,8 @@ class UpcycledImageDataset(PairedImageDataset):
         for n in random.sample(range(self.layout.per_image), self.num):
             top, left = (random.randint(0, spare) for _ in range(2))
             at = fields['zoom_in_at'][n]
-            crops.append(_image(turn(_cut(gt, at[0] + top, at[1] + left, patch))))
-            labels.append(_label(turn(_cut(fields['zoom_in_label'][n], s * top, s * left, s * patch))))
+            crops.append(_to_image(turn(_cut(gt, at[0] + top, at[1] + left, patch))))
+            labels.append(_to_label(turn(_cut(fields['zoom_in_label'][n], s * top, s * left, s * patch))))
         return {'zoom_in': torch.stack(crops), 'zoom_in_label': torch.stack(labels)}
 
 
@@ -135,11 +135,11 @@ def _cut(image: np.ndarray, top: int, left: int, size: int) -> np.ndarray:
     return image[top : top + size, left : left + size]
 
 
-def _image(image: np.ndarray) -> Tensor:
+def _to_image(image: np.ndarray) -> Tensor:
     """(H, W, 3) uint8 BGR to (3, H, W) float32 RGB in [0, 1]."""
     planes = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))
     return torch.from_numpy(planes.astype(np.float32) / 255)
 
 
-def _label(words: np.ndarray) -> Tensor:
+def _to_label(words: np.ndarray) -> Tensor:
     return torch.from_numpy(unpack(words))

@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from dukd_basicsr.data.prefetch import map_in_order, read_ahead, worker_threads
+from dukd_basicsr.data.prefetch import count_threads, map_in_order, read_ahead
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluation.metrics import score
 from dukd_basicsr.evaluation.tensorboard import Board, Image
@@ -91,7 +91,7 @@ def validate(
     loader = share.take(dataloader)
     hidden = not val_opt.get('pbar', False) or share.rank != 0
     with _unwrap_networks(model, share), tqdm(total=len(loader), unit='image', disable=hidden) as bar:
-        for name, values in map_in_order(finish, board.watch(super_resolve_all(model, loader)), worker_threads()):
+        for name, values in map_in_order(finish, board.watch(super_resolve_all(model, loader)), count_threads()):
             scores.append(values)
             bar.update()
             bar.set_description(f'Test {name}')

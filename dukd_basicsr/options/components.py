@@ -41,11 +41,11 @@ def list_components(kind: str) -> dict[str, Component]:
     Returns:
         dict[str, Component]: By name: BasicSR's, this plugin's, and what the running process has registered itself.
     """
-    return _from_source().get(kind, {}) | _from_process(kind)
+    return _read_source().get(kind, {}) | _read_registry(kind)
 
 
 @functools.cache
-def _from_source() -> dict[str, dict[str, Component]]:
+def _read_source() -> dict[str, dict[str, Component]]:
     found: dict[str, dict[str, Component]] = {}
     spec = importlib.util.find_spec('basicsr')
     folders = [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
@@ -65,12 +65,12 @@ def _read_module(module: ast.Module, found: dict[str, dict[str, Component]]) -> 
         if not isinstance(node, (ast.ClassDef, ast.FunctionDef)):
             continue
         for decorator in node.decorator_list:
-            kind = _registry_kind(decorator)
+            kind = _find_kind(decorator)
             if kind is not None:
-                found.setdefault(kind, {})[node.name] = _component(node, classes)
+                found.setdefault(kind, {})[node.name] = _read_definition(node, classes)
 
 
-def _registry_kind(decorator: ast.expr) -> str | None:
+def _find_kind(decorator: ast.expr) -> str | None:
     """'arch' for `@ARCH_REGISTRY.register()`."""
     function = decorator.func if isinstance(decorator, ast.Call) else decorator
     if isinstance(function, ast.Attribute) and function.attr == 'register' and isinstance(function.value, ast.Name):
@@ -79,39 +79,41 @@ def _registry_kind(decorator: ast.expr) -> str | None:
     return None
 
 
-def _component(node: ast.ClassDef | ast.FunctionDef, classes: Mapping[str, ast.ClassDef]) -> Component:
+def _read_definition(node: ast.ClassDef | ast.FunctionDef, classes: Mapping[str, ast.ClassDef]) -> Component:
     if isinstance(node, ast.FunctionDef):
-        return _signature(node.args, skip=0)
+        return _read_signature(node.args, skip=0)
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == '__init__':
-            return _signature(item.args, skip=1)
+            return _read_signature(item.args, skip=1)
     for base in node.bases:
         if isinstance(base, ast.Name) and base.id in classes:
-            return _component(classes[base.id], classes)
+            return _read_definition(classes[base.id], classes)
     return Component({}, takes_any=True)
 
 
-def _signature(args: ast.arguments, skip: int) -> Component:
+def _read_signature(args: ast.arguments, skip: int) -> Component:
     names = [arg.arg for arg in (*args.posonlyargs, *args.args)]
-    defaults: list[Any] = [REQUIRED] * (len(names) - len(args.defaults)) + [_literal(node) for node in args.defaults]
+    defaults: list[Any] = [REQUIRED] * (len(names) - len(args.defaults)) + [
+        _read_literal(node) for node in args.defaults
+    ]
     parameters = dict(list(zip(names, defaults, strict=True))[skip:])
     for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
-        parameters[arg.arg] = REQUIRED if default is None else _literal(default)
+        parameters[arg.arg] = REQUIRED if default is None else _read_literal(default)
     return Component(parameters, args.kwarg is not None)
 
 
-def _literal(node: ast.expr) -> Any:
+def _read_literal(node: ast.expr) -> Any:
     try:
         return ast.literal_eval(node)
     except ValueError:
         return UNKNOWN
 
 
-def _from_process(kind: str) -> dict[str, Component]:
+def _read_registry(kind: str) -> dict[str, Component]:
     """What is in BasicSR's registry now: the user's own train.py may have registered more."""
     module = sys.modules.get('basicsr.utils.registry')
     registry = getattr(module, f'{kind.upper()}_REGISTRY', ())
-    known = _from_source().get(kind, {})
+    known = _read_source().get(kind, {})
     return {name: _inspect(registered) for name, registered in registry if name not in known}
 
 

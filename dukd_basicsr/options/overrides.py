@@ -36,7 +36,7 @@ def force_yml(opt: MutableMapping[str, Any], entries: Iterable[str]) -> None:
         if not equals:
             raise UserError(f'--force_yml {entry}: write key:key=value, for instance train:total_iter=1000.')
         parsed = parse_value(value.strip())
-        if safe_yaml.huge_number(parsed) is not None:
+        if safe_yaml.find_huge_number(parsed) is not None:
             raise UserError(f'--force_yml {keys}: a whole number of more than 64 bits; write a smaller one.')
         set_by_path(opt, keys.strip(), parsed)
 

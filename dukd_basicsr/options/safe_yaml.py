@@ -33,22 +33,22 @@ def check_size(text: str) -> None:
             anchors[anchor or ''] = total - before
             continue
         if isinstance(event, yaml.AliasEvent) and any(event.anchor == anchor for anchor, _ in opened):
-            raise _refusal(event, f'*{event.anchor} inside of &{event.anchor}')
+            raise _refuse(event, f'*{event.anchor} inside of &{event.anchor}')
         if isinstance(event, yaml.CollectionStartEvent):
             opened.append((event.anchor, total))
         if isinstance(event, yaml.NodeEvent):
             total += anchors.get(event.anchor or '', 1) if isinstance(event, yaml.AliasEvent) else 1
         if len(opened) > MOST_NESTED:
-            raise _refusal(event, f'more than {MOST_NESTED} levels deep')
+            raise _refuse(event, f'more than {MOST_NESTED} levels deep')
         if total > MOST_VALUES:
-            raise _refusal(event, f'more than {MOST_VALUES} values')
+            raise _refuse(event, f'more than {MOST_VALUES} values')
 
 
-def _refusal(event: Any, problem: str) -> yaml.YAMLError:
+def _refuse(event: Any, problem: str) -> yaml.YAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
-def huge_number(value: Any, path: str = '') -> str | None:
+def find_huge_number(value: Any, path: str = '') -> str | None:
     """The dotted path of a whole number of more than 64 bits, which neither floats nor torch can hold; else None.
 
     Args:
@@ -58,5 +58,5 @@ def huge_number(value: Any, path: str = '') -> str | None:
     if isinstance(value, int) and value.bit_length() > 64:
         return path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
-    inner = (huge_number(item, f'{path}.{name}' if path else str(name)) for name, item in items)
+    inner = (find_huge_number(item, f'{path}.{name}' if path else str(name)) for name, item in items)
     return next((found for found in inner if found is not None), None)

@@ -7,26 +7,26 @@ from pathlib import Path
 from dukd_basicsr.errors import UserError, did_you_mean
 
 
-def options_folder() -> Path:
+def find_folder() -> Path:
     """The shipped options files: their copy inside an installed package, or `options/` of a checkout."""
     package = Path(__file__).parents[1]
     inside = package / 'shipped_options'
     return inside if inside.is_dir() else package.parent / 'options'
 
 
-def described() -> dict[str, str]:
+def list_files() -> dict[str, str]:
     """What each shipped file says of itself in its first line, by name without '.yml', in the order of the names.
 
     Raises:
         UserError: The installation has none.
     """
     found = {}
-    for file in sorted(options_folder().glob('*.yml')):
+    for file in sorted(find_folder().glob('*.yml')):
         with file.open(encoding='utf-8') as lines:
             found[file.stem] = lines.readline().lstrip('#').strip()
     if not found:
         raise UserError(
-            f'{options_folder()} has no option files: this installation is not complete; install dukd-basicsr again.'
+            f'{find_folder()} has no option files: this installation is not complete; install dukd-basicsr again.'
         )
     return found
 
@@ -45,7 +45,7 @@ def copy(name: str, target: Path) -> Path:
         UserError: There is no such file, no such folder, or already a file at the target, which is left as it is.
     """
     stem = Path(name).name.removesuffix('.yml')
-    known = described()
+    known = list_files()
     if stem not in known:
         hint = did_you_mean(stem, known)
         raise UserError(f'no options file "{name}" is shipped.{hint if "?" in hint else ""} All: basicsr options list')
@@ -53,7 +53,7 @@ def copy(name: str, target: Path) -> Path:
     if file.suffix != '.yml' or not file.parent.is_dir():
         folder = file.parent if file.suffix == '.yml' else file
         raise UserError(f'{folder} is not a folder; make it first: mkdir -p {folder}')
-    text = (options_folder() / f'{stem}.yml').read_bytes()
+    text = (find_folder() / f'{stem}.yml').read_bytes()
     try:
         with file.open('xb') as new:  # fails where a file is, also one that appeared a moment ago
             new.write(text)

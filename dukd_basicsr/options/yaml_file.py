@@ -33,7 +33,7 @@ def load(path: Path) -> dict:
         raise OptionsError(*(f'{path}: {text}' for text in repeated))
     if not isinstance(opt, dict):
         raise OptionsError(f'{path}: there are no "key: value" lines; an options file starts with "name: ...".')
-    key = safe_yaml.huge_number(opt)
+    key = safe_yaml.find_huge_number(opt)
     if key is not None:
         raise OptionsError(f'{path}: {key}: a whole number of more than 64 bits; write a smaller one.')
     return opt
@@ -64,7 +64,7 @@ def _parse(text: str, path: Path) -> tuple[Any, list[str]]:
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
-        raise OptionsError(f'{path}: {_sentence(error)}') from None
+        raise OptionsError(f'{path}: {_explain(error)}') from None
     except safe_yaml.MISTAKES as error:
         raise OptionsError(f'{path}: not plain YAML: {error}.') from None
 
@@ -90,7 +90,7 @@ def _read(path: Path) -> str:
         raise OptionsError(f'{path}: cannot be read: {error.strerror}.') from None
 
 
-def _sentence(error: yaml.YAMLError) -> str:
+def _explain(error: yaml.YAMLError) -> str:
     mark = getattr(error, 'problem_mark', None) or getattr(error, 'context_mark', None)
     problem = getattr(error, 'problem', None) or ' '.join(str(error).split())
     where = f'{_show_place(mark)}: ' if mark else ''

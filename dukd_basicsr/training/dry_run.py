@@ -31,7 +31,7 @@ from dukd_basicsr.options import dukd_options
 from dukd_basicsr.options.plan import make_up
 from dukd_basicsr.options.rules.losses import DUKD_MODELS
 from dukd_basicsr.options.rules.runs import STRICT_MODELS
-from dukd_basicsr.options.rules.teacher import as_list, is_cached, needs_of
+from dukd_basicsr.options.rules.teacher import as_list, is_cached, read_needs
 
 _resource = importlib.import_module('resource') if os.name == 'posix' else None
 LARGEST_PATCH = 48
@@ -194,7 +194,7 @@ def _labels(opt: Mapping[str, Any], channels: int, patch: int) -> dict[str, Tens
     """What an UpcycledImageDataset would bring beside the pair; nothing for other data."""
     if not is_cached(opt):
         return {}
-    needs, s = needs_of(opt), opt['scale']
+    needs, s = read_needs(opt), opt['scale']
     sides = {'lq': (patch, ()), 'zoom_in': (patch, (needs.num,)), 'zoom_out': (patch // s, ())}
     brought = {}
     for part in needs.parts:

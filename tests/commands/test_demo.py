@@ -13,7 +13,7 @@ from dukd_basicsr.commands.demo import gains, photographs, stages
 from dukd_basicsr.distillation.teacher import build_teacher
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.build import load_network
-from dukd_basicsr.options.shipped import options_folder
+from dukd_basicsr.options.shipped import find_folder
 
 SHIPPED = Path(stages.__file__).parent
 
@@ -33,9 +33,9 @@ def test_what_is_held_out_is_no_part_of_what_is_trained_on(tmp_path):
 
 
 def test_the_runs_differ_in_the_method_only_and_pass_the_check():
-    opts = [options.load(options_folder() / each.file) for each in stages.RUNS]
+    opts = [options.load(find_folder() / each.file) for each in stages.RUNS]
     for each, opt in zip(stages.RUNS, opts, strict=True):
-        assert options.check(opt, options_folder() / each.file, is_train=True) == []
+        assert options.check(opt, find_folder() / each.file, is_train=True) == []
         assert opt['name'] == each.name
         assert opt['path']['pretrain_network_g'].endswith(stages.STUDENT)
     for opt in opts:
@@ -51,9 +51,9 @@ def test_the_runs_differ_in_the_method_only_and_pass_the_check():
 
 
 def test_the_labels_of_one_run_serve_all():
-    labelled = options.load(options_folder() / stages.LABELLED.file)
+    labelled = options.load(find_folder() / stages.LABELLED.file)
     for each in stages.RUNS[1:]:
-        train = options.load(options_folder() / each.file)['datasets']['train']
+        train = options.load(find_folder() / each.file)['datasets']['train']
         assert train == labelled['datasets']['train']
         assert Path(train['dataroot_upcycled']) == stages.CACHE
 
@@ -64,15 +64,15 @@ def test_the_labels_of_one_run_serve_all():
     (stages.STUDENT, 'network_g', 'train_edsr_demo_student_x4.yml'),
 ])  # fmt: skip
 def test_the_shipped_networks_are_small_and_fit_their_options(file, network, trained_by):
-    opt = options.load(options_folder() / stages.LABELLED.file)
+    opt = options.load(find_folder() / stages.LABELLED.file)
     weights = SHIPPED / file
     assert weights.stat().st_size < (3e6 if network == 'network_t' else 3e5)
-    assert options.load(options_folder() / trained_by)['network_g'] == opt[network]
+    assert options.load(find_folder() / trained_by)['network_g'] == opt[network]
     assert load_network(opt[network], str(weights)) is not None
 
 
 def test_the_shipped_teacher_is_the_one_of_the_runs():
-    opt = options.load(options_folder() / stages.LABELLED.file)
+    opt = options.load(find_folder() / stages.LABELLED.file)
     assert Path(opt['path']['pretrain_network_t']).name == stages.TEACHER
     opt['path']['pretrain_network_t'] = str(SHIPPED / stages.TEACHER)
     assert build_teacher(opt).net.conv_first.weight.shape[0] == opt['network_t']['num_feat']

@@ -60,6 +60,6 @@ def test_an_installed_package_has_them_inside(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, '__file__', str(package / 'options' / 'shipped.py'))
     (tmp_path / 'site-packages' / 'options').mkdir()  # of somebody else
     with pytest.raises(UserError, match='has no option files'):
-        shipped.described()
+        shipped.list_files()
     (inside / 'a.yml').write_text('# for a test\n')
-    assert shipped.described() == {'a': 'for a test'}
+    assert shipped.list_files() == {'a': 'for a test'}

@@ -6,8 +6,8 @@ import pytest
 from basicsr.utils.matlab_functions import imresize as basicsr_imresize
 from skimage import data
 
-from datasets_prep.images import mod_crop, safe_names, shrink
-from datasets_prep.subimages import windows
+from datasets_prep.images import make_names, mod_crop, shrink
+from datasets_prep.subimages import find_windows
 from dukd_basicsr.data.images import UnusableImageError, find_images, read_image
 
 PHOTO = np.ascontiguousarray(data.astronaut()[..., ::-1])
@@ -84,7 +84,7 @@ def test_only_visible_image_files_of_the_folder_itself_are_found_by_name(tmp_pat
 
 
 def test_names_are_ascii_without_dots_and_unique(tmp_path):
-    names = safe_names(
+    names = make_names(
         [tmp_path / name for name in ('a.b.png', 'a_b.jpg', 'A_B.png', 'a_b_2.png', 'ü 1.png', 'x' * 300)]
     )
     assert names[:5] == ['a_b', 'a_b_2', 'A_B_3', 'a_b_2_2', '__1']
@@ -105,9 +105,9 @@ def basicsr_windows(length, size, step):
 def test_windows_are_those_of_basicsrs_extract_subimages():
     for length in range(48, 260, 4):
         for size, step in ((48, 24), (48, 48), (48, 60), (24, 12)):
-            assert windows(length, size, step) == basicsr_windows(length, size, step)
+            assert find_windows(length, size, step) == basicsr_windows(length, size, step)
 
 
 def test_a_side_shorter_than_the_window_is_one_window():
-    assert windows(40, 48, 24) == [0]
-    assert windows(48, 48, 24) == [0]
+    assert find_windows(40, 48, 24) == [0]
+    assert find_windows(48, 48, 24) == [0]

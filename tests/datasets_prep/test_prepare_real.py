@@ -12,7 +12,7 @@ from PIL import Image
 from skimage import data
 
 from datasets_prep.images import mod_crop
-from datasets_prep.multiscale import versions
+from datasets_prep.multiscale import make_versions
 from datasets_prep.real import prepare_real, prepare_real_test
 from dukd_basicsr.cli import main
 from dukd_basicsr.data.degradation import Degradation, degradation_seed, draw_kernels, own_draws
@@ -45,7 +45,7 @@ def by_real_esrgan(image, shortest_edge):
 @pytest.mark.parametrize('shape', [(480, 500), (500, 480), (400, 400)])
 def test_large_images_have_the_versions_of_real_esrgan(shape):
     image = PHOTO[: shape[0], : shape[1]]
-    found = dict(versions(image, 100))
+    found = dict(make_versions(image, 100))
     assert list(found) == ['', 'T0', 'T1', 'T2', 'T3']
     assert found[''] is image
     for number, expected in enumerate(by_real_esrgan(image, 100)):
@@ -54,10 +54,10 @@ def test_large_images_have_the_versions_of_real_esrgan(shape):
 
 def test_nothing_is_enlarged_or_smaller_than_asked_for():
     image = PHOTO[:200, :300]
-    assert list(dict(versions(image, 100))) == ['', 'T0', 'T1', 'T3']
-    assert list(dict(versions(image, 150))) == ['', 'T0', 'T3']
-    assert list(dict(versions(image, 200))) == ['']
-    assert list(dict(versions(image, 400))) == ['']
+    assert list(dict(make_versions(image, 100))) == ['', 'T0', 'T1', 'T3']
+    assert list(dict(make_versions(image, 150))) == ['', 'T0', 'T3']
+    assert list(dict(make_versions(image, 200))) == ['']
+    assert list(dict(make_versions(image, 400))) == ['']
 
 
 def test_a_training_set_is_read_by_basicsrs_dataset(tmp_path, capsys):

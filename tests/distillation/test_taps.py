@@ -374,10 +374,10 @@ def test_options_are_checked_without_torch():
 
 
 def test_a_cache_of_labels_serves_losses_of_outputs():
-    from dukd_basicsr.options.rules.teacher import needs_of
+    from dukd_basicsr.options.rules.teacher import read_needs
 
-    assert needs_of({'train': {'feature_opt': {'x': {'type': 'WaveletLoss'}}}}).parts == ('lq',)
-    assert needs_of({'train': {'pixel_opt': L1}}).parts == ()
+    assert read_needs({'train': {'feature_opt': {'x': {'type': 'WaveletLoss'}}}}).parts == ('lq',)
+    assert read_needs({'train': {'pixel_opt': L1}}).parts == ()
 
 
 def test_features_on_several_gpus_in_one_process_are_a_sentence(tmp_path):

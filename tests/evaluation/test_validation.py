@@ -265,11 +265,11 @@ def test_worker_threads_share_the_cores(monkeypatch):
     from dukd_basicsr.data import prefetch as overlap
 
     monkeypatch.setattr(overlap, 'os', SimpleNamespace(cpu_count=lambda: 6, environ={}))
-    assert overlap.worker_threads() == overlap.MAX_WORKERS
+    assert overlap.count_threads() == overlap.MAX_WORKERS
     monkeypatch.setattr(overlap.os, 'environ', {'LOCAL_WORLD_SIZE': '3'})
-    assert overlap.worker_threads() == 2
+    assert overlap.count_threads() == 2
     monkeypatch.setattr(overlap.os, 'environ', {'LOCAL_WORLD_SIZE': '8'})
-    assert overlap.worker_threads() == 1
+    assert overlap.count_threads() == 1
 
 
 CASES = {

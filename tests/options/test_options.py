@@ -499,11 +499,11 @@ def test_checking_imports_nothing_heavy_and_is_quick(tmp_path):
 def test_registered_index_agrees_with_the_registries():
     from basicsr.utils import registry
 
-    components._from_source.cache_clear()
+    components._read_source.cache_clear()
     for kind in ('arch', 'dataset', 'loss', 'metric', 'model'):
         named = iter(getattr(registry, f'{kind.upper()}_REGISTRY'))
         live = {name.removesuffix('_basicsr'): registered_object for name, registered_object in named}
-        source = components._from_source()[kind]
+        source = components._read_source()[kind]
         assert source.keys() <= live.keys()
         for name, component in source.items():
             if not component.takes_any:

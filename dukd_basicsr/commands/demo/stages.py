@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dukd_basicsr.commands.demo import gains, photographs
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.options.shipped import options_folder
+from dukd_basicsr.options.shipped import find_folder
 
 TEACHER, STUDENT = 'EDSR_x4_f48b8_demo.pth', 'EDSR_x4_f16b4_demo.pth'
 CACHE = Path('datasets') / 'demo' / 'demo_X4_upcycled.lmdb'
@@ -78,7 +78,7 @@ def run(root: Path, iterations: int) -> None:
     _heading('7/7', 'benchmark on the held-out photographs')
     from dukd_basicsr.evaluation.benchmark.tabulate import tabulate_networks
 
-    tabulate_networks([options_folder() / each.file for each in RUNS], results, pictures=True, weights=[student])
+    tabulate_networks([find_folder() / each.file for each in RUNS], results, pictures=True, weights=[student])
     _write_gains(results, costs)
     sys.stdout.write(f'Done in {(time.monotonic() - started) / 60:.1f} min. Table, JSON, CSV and pictures: {results}\n')
 
@@ -96,14 +96,14 @@ def _label(root: Path, log: Path) -> float:
     """`basicsr upcycle` for all runs; returns its seconds. Labels of an earlier demo go, so that these are measured."""
     shutil.rmtree(root / CACHE, ignore_errors=True)
     started = time.monotonic()
-    _basicsr(root, ['upcycle', '-opt', str(options_folder() / LABELLED.file)], log)
+    _basicsr(root, ['upcycle', '-opt', str(find_folder() / LABELLED.file)], log)
     return time.monotonic() - started
 
 
 def _train(root: Path, file: str, iterations: int, log: Path) -> float:
     """One run of `basicsr train` in a process of its own (BasicSR's logger serves one run a process); its seconds."""
     _basicsr(root, [
-        'train', '-opt', str(options_folder() / file), '--force_yml',
+        'train', '-opt', str(find_folder() / file), '--force_yml',
         f'train:total_iter={iterations}', f'train:scheduler:periods=[{iterations}]', f'val:val_freq={iterations}',
         f'logger:print_freq={max(1, iterations // 12)}', f'logger:save_checkpoint_freq={iterations}',
     ], log)  # fmt: skip

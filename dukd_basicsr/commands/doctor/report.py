@@ -203,6 +203,6 @@ def _shipped(report: Report) -> None:
     from dukd_basicsr.options import shipped
 
     try:
-        report.say(f'shipped options: {len(shipped.described())} (basicsr options list)')
+        report.say(f'shipped options: {len(shipped.list_files())} (basicsr options list)')
     except UserError as error:
         report.problems += error.messages

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dukd_basicsr.data.cache import manifest as stamps
-from dukd_basicsr.options.rules.teacher import needs_of
+from dukd_basicsr.options.rules.teacher import read_needs
 
 
 def find_misfit(opt: Mapping[str, Any], root: Path) -> str | None:
@@ -39,9 +39,9 @@ def _find_misfits(opt: Mapping[str, Any], root: Path) -> Iterator[str]:
         yield f'{name} is not complete; run the basicsr upcycle that made it again, it goes on where it stopped'
     if stamp['scale'] != opt['scale']:
         yield f'{name} is of scale {stamp["scale"]}, but scale: {opt["scale"]}; {other}'
-    yield from _compare_teachers(name, stamp['teacher'], stamps.teacher(opt, root), other)
+    yield from _compare_teachers(name, stamp['teacher'], stamps.describe_teacher(opt, root), other)
     roots = [root / Path(dataset[key]).expanduser() for key in ('dataroot_gt', 'dataroot_lq')]
-    if stamp['data'] != stamps.data(*roots):
+    if stamp['data'] != stamps.fingerprint_data(*roots):
         yield f'{name} was made from other data than dataroot_gt and dataroot_lq; {other}'
     yield from _compare_needs(name, stamp, opt, other)
 
@@ -56,7 +56,7 @@ def _compare_teachers(name: str, there: Mapping[str, Any], here: Mapping[str, An
 
 
 def _compare_needs(name: str, stamp: Mapping[str, Any], opt: Mapping[str, Any], other: str) -> Iterator[str]:
-    needs = needs_of(opt)
+    needs = read_needs(opt)
     missing = [part for part in needs.parts if part not in stamp['parts']]
     patch = opt['datasets']['train']['gt_size'] // opt['scale']
     if missing:

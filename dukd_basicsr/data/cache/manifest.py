@@ -35,7 +35,7 @@ def write(folder: Path, stamp: Mapping[str, Any]) -> None:
     write_file(folder / FILE, json.dumps(stamp, indent=1).encode('utf-8'))
 
 
-def teacher(opt: Mapping[str, Any], root: Path) -> dict[str, Any]:
+def describe_teacher(opt: Mapping[str, Any], root: Path) -> dict[str, Any]:
     """What decides a teacher's answers: its options, the contents of its weights' files, and which weights in them.
 
     Args:
@@ -52,17 +52,17 @@ def teacher(opt: Mapping[str, Any], root: Path) -> dict[str, Any]:
     if opt.get('network_t') is not None:
         found['networks'] = [dict(network) for network in as_list(opt['network_t'])]
     if files and all(file.is_file() for file in files):
-        found['weights'] = [_digest(file) for file in files]
+        found['weights'] = [_hash_file(file) for file in files]
         found['param_key'] = paths.get('param_key_t', 'params')
     return found
 
 
-def data(gt: Path, lq: Path) -> str:
+def fingerprint_data(gt: Path, lq: Path) -> str:
     """Fingerprint of a pair of LMDBs: the names and sizes of their images."""
     return hashlib.sha256(b'\0'.join((folder / 'meta_info.txt').read_bytes() for folder in (gt, lq))).hexdigest()
 
 
-def _digest(file: Path) -> str:
+def _hash_file(file: Path) -> str:
     with file.open('rb') as content:
         digest = hashlib.sha256()
         while block := content.read(2**20):

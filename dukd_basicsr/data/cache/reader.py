@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from dukd_basicsr.data.cache.shards import KEYS, paths
+from dukd_basicsr.data.cache.shards import KEYS, find_shards
 from dukd_basicsr.data.lmdb import LmdbReader
 
 
@@ -17,7 +17,7 @@ class CacheReader:
     """
 
     def __init__(self, folder: Path) -> None:
-        shards = paths(folder)
+        shards = find_shards(folder)
         self._readers = [LmdbReader(shard) for shard in shards]
         self._shard = {key: n for n, shard in enumerate(shards) for key in (shard / KEYS).read_text('ascii').split()}
 

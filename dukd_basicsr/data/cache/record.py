@@ -115,7 +115,7 @@ def unpack_input(levels: np.ndarray) -> np.ndarray:
     return images * np.float32((HIGH - LOW) / _INPUT_LEVELS) + np.float32(LOW)
 
 
-def positions(seed: int, key: str, num: int, size: int, shape: Sequence[int]) -> np.ndarray:
+def draw_positions(seed: int, key: str, num: int, size: int, shape: Sequence[int]) -> np.ndarray:
     """Top and left of the zoom-in crops of one sub-image, (num, 2), uniform over all that fit.
 
     Args:

@@ -24,7 +24,7 @@ class Shard:
     """
 
     def __init__(self, folder: Path, rank: int, nbytes: int) -> None:
-        path = _path(folder, rank)
+        path = _name_shard(folder, rank)
         used = (path / 'data.mdb').stat().st_size if (path / 'data.mdb').is_file() else 0
         path.mkdir(parents=True, exist_ok=True)
         size = -(-(used + nbytes + nbytes // 8 + _SPARE) // _PAGE) * _PAGE
@@ -45,23 +45,23 @@ class Shard:
                 transaction.put(key.encode('ascii'), record)
 
 
-def paths(folder: Path) -> list[Path]:
+def find_shards(folder: Path) -> list[Path]:
     """The shards, in the order of their processes."""
     return sorted(path.parent for path in folder.glob('shard-*/data.mdb'))
 
 
-def present(folder: Path) -> set[str]:
+def read_keys(folder: Path) -> set[str]:
     """The keys of all records that are there, while or after they are written."""
-    return {key for path in paths(folder) for key in _keys(path)}
+    return {key for path in find_shards(folder) for key in _read_keys(path)}
 
 
-def index(folder: Path) -> None:
+def write_key_files(folder: Path) -> None:
     """Keep beside each shard which keys it has, for readers; the records are all there."""
-    for path in paths(folder):
-        (path / KEYS).write_text('\n'.join(_keys(path)) + '\n', encoding='ascii')
+    for path in find_shards(folder):
+        (path / KEYS).write_text('\n'.join(_read_keys(path)) + '\n', encoding='ascii')
 
 
-def _keys(path: Path) -> list[str]:
+def _read_keys(path: Path) -> list[str]:
     with (
         lmdb.open(str(path), readonly=True, lock=False, readahead=False) as env,
         env.begin() as transaction,
@@ -69,5 +69,5 @@ def _keys(path: Path) -> list[str]:
         return [bytes(key).decode('ascii') for key in transaction.cursor().iternext(values=False)]
 
 
-def _path(folder: Path, rank: int) -> Path:
+def _name_shard(folder: Path, rank: int) -> Path:
     return folder / f'shard-{rank:05d}'

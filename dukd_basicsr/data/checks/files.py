@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dukd_basicsr.data.cache.fit import find_misfit
-from dukd_basicsr.data.checks.folders import check_folder_pair, check_images, listed_pairs
+from dukd_basicsr.data.checks.folders import check_folder_pair, check_images, read_listing
 from dukd_basicsr.data.checks.lmdbs import check_lmdb_pair
 from dukd_basicsr.data.checks.real import check_real_files
 from dukd_basicsr.data.paths import locate
@@ -39,7 +39,7 @@ def check_files(opt: dict, root: Path, is_train: bool) -> None:
             _check_dataset(f'datasets.{name}', name == 'train', dataset, opt, root, report)
         elif name == 'train' and opt.get('model_type') == REAL_MODEL:
             folder, meta_info = (locate(root, dataset.get(key) or '') for key in ('dataroot_gt', 'meta_info'))
-            check_real_files(f'datasets.{name}', dataset, folder, meta_info, _needs(dataset, opt), report)
+            check_real_files(f'datasets.{name}', dataset, folder, meta_info, _list_needs(dataset, opt), report)
     paths = opt.get('path') or {}
     keys = ['pretrain_network_g']
     if is_train:
@@ -51,7 +51,7 @@ def check_files(opt: dict, root: Path, is_train: bool) -> None:
     for key in keys:
         for value in as_list(paths.get(key)):
             if isinstance(value, str) and not locate(root, value).is_file():
-                report.error(f'path.{key}', _missing_file(value, root))
+                report.error(f'path.{key}', _explain_missing(value, root))
     report.finish()
 
 
@@ -63,23 +63,23 @@ def _check_dataset(
     absent = [name for name, folder in folders.items() if not folder.is_dir()]
     if absent:
         names = ' and '.join(str(roots[name]) for name in absent)
-        command = _how_to_prepare(roots[absent[0]], opt.get('scale'))
+        command = _explain_preparing(roots[absent[0]], opt.get('scale'))
         report.error(f'{key}.{absent[0]}', f'there is no {names}; {command}.')
         return
     lq, gt = folders['dataroot_lq'], folders['dataroot_gt']
     template, listing = dataset.get('filename_tmpl', '{}'), dataset.get('meta_info_file')
-    needs, scale = _needs(dataset, opt) if is_train else {}, opt.get('scale') or 1
+    needs, scale = _list_needs(dataset, opt) if is_train else {}, opt.get('scale') or 1
     if dataset['io_backend']['type'] == 'lmdb':
         check_lmdb_pair(key, lq, gt, needs, scale, report)
     elif listing is not None and not locate(root, listing).is_file():
         report.error(f'{key}.meta_info_file', f'there is no file {listing}; write ~ to use all images of the folders.')
     elif listing is not None:
-        check_images(key, listed_pairs(key, lq, gt, template, locate(root, listing), report), needs, scale, report)
+        check_images(key, read_listing(key, lq, gt, template, locate(root, listing), report), needs, scale, report)
     elif dataset['io_backend']['type'] == 'disk':
         check_folder_pair(key, lq, gt, template, needs, scale, report)
 
 
-def _needs(dataset: Mapping[str, Any], opt: Mapping[str, Any]) -> dict[str, float]:
+def _list_needs(dataset: Mapping[str, Any], opt: Mapping[str, Any]) -> dict[str, float]:
     """What the training images must allow: a patch, and one full batch (BasicSR trains 0 iterations without it)."""
     gpus = opt.get('num_gpu')
     gpus = gpus if isinstance(gpus, int) and gpus > 1 else 1
@@ -90,7 +90,7 @@ def _needs(dataset: Mapping[str, Any], opt: Mapping[str, Any]) -> dict[str, floa
     }
 
 
-def _how_to_prepare(dataroot: str, scale: Any) -> str:
+def _explain_preparing(dataroot: str, scale: Any) -> str:
     """The command that makes a data root, by its place under datasets/."""
     parts = Path(dataroot).parts
     name = parts[parts.index('datasets') + 1] if 'datasets' in parts[:-1] else Path(dataroot).stem
@@ -115,7 +115,7 @@ def _how_to_prepare(dataroot: str, scale: Any) -> str:
     return 'correct the path, or make it with: basicsr prepare FOLDER --name NAME'
 
 
-def _missing_file(value: str, root: Path) -> str:
+def _explain_missing(value: str, root: Path) -> str:
     path = Path(value)
     folder = locate(root, value).parent
     start = f'there is no file {value}'

@@ -52,7 +52,7 @@ def check_folder_pair(
         check_images(key, [(lq / low, gt / high) for high, low in names.items()], needs, scale, report)
 
 
-def listed_pairs(key: str, lq: Path, gt: Path, template: str, file: Path, report: Report) -> Pairs:
+def read_listing(key: str, lq: Path, gt: Path, template: str, file: Path, report: Report) -> Pairs:
     """The pairs that a `meta_info_file` names, one a line; none where a line is wrong.
 
     Args:
@@ -84,7 +84,7 @@ def listed_pairs(key: str, lq: Path, gt: Path, template: str, file: Path, report
 
 def check_images(key: str, pairs: Pairs, needs: Mapping[str, float], scale: int, report: Report) -> None:
     """Check that images are whole and of fitting sizes. Args as for `check_folder_pair`."""
-    low, high = ({pair[side]: _inspected(pair[side]) for pair in pairs} for side in (0, 1))
+    low, high = ({pair[side]: _try_inspect(pair[side]) for pair in pairs} for side in (0, 1))
     for name, sizes in (('dataroot_lq', low), ('dataroot_gt', high)):
         damaged = {path: what for path, what in sizes.items() if isinstance(what, DamagedImageError)}
         if damaged:
@@ -116,7 +116,7 @@ def _lq_name(name: str, template: str) -> str:
     return f'{template.replace("{}", Path(name).stem)}{Path(name).suffix}'
 
 
-def _inspected(path: Path) -> Found:
+def _try_inspect(path: Path) -> Found:
     try:
         return inspect_file(path)
     except DamagedImageError as error:

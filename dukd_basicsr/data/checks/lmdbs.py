@@ -70,7 +70,9 @@ def read_shapes(key: str, folder: Path, report: Report) -> Shapes:
             )
             return {}
         shapes[found[0]] = found[1]
-    problem = lmdb_problem(folder, shapes) if shapes else f'{folder} has no images; remove it and run basicsr prepare.'
+    problem = (
+        find_lmdb_problem(folder, shapes) if shapes else f'{folder} has no images; remove it and run basicsr prepare.'
+    )
     if problem:
         report.error(key, problem)
         return {}
@@ -109,7 +111,7 @@ def _check_batch(key: str, number: int, needs: Mapping[str, float], report: Repo
         )
 
 
-def lmdb_problem(folder: Path, sizes: Mapping[str, Size]) -> str | None:
+def find_lmdb_problem(folder: Path, sizes: Mapping[str, Size]) -> str | None:
     """What is wrong with the values of an LMDB. It is closed again; one that this process reads already is believed.
 
     Args:
@@ -126,7 +128,7 @@ def lmdb_problem(folder: Path, sizes: Mapping[str, Size]) -> str | None:
             missing = find_missing_end(folder, environment)
             if missing:
                 return f'{missing}; {_MEND}.'
-            damaged = _damaged(environment, sizes)
+            damaged = _find_damaged(environment, sizes)
     except lmdb.Error as error:
         if 'already open' in str(error):
             return None
@@ -137,19 +139,19 @@ def lmdb_problem(folder: Path, sizes: Mapping[str, Size]) -> str | None:
     return f'the image {key} of {folder} {what} ({len(damaged)} of {len(sizes)} are damaged); {_MEND}.'
 
 
-def _damaged(environment: Any, sizes: Mapping[str, Size]) -> dict[str, str]:
+def _find_damaged(environment: Any, sizes: Mapping[str, Size]) -> dict[str, str]:
     """What is wrong with each damaged image, by its key."""
     found = {}
     with environment.begin(buffers=True) as transaction:
         for key in sorted(sizes):  # as they lie in the file
             value = transaction.get(key.encode('ascii', 'replace'))
-            what = 'is not there' if value is None else _problem(value, sizes[key])
+            what = 'is not there' if value is None else _find_damage(value, sizes[key])
             if what is not None:
                 found[key] = what
     return found
 
 
-def _problem(value: memoryview, expected: Size) -> str | None:
+def _find_damage(value: memoryview, expected: Size) -> str | None:
     try:
         size = inspect(bytes(value[:HEAD]), bytes(value[-TAIL:]), len(value))
     except DamagedImageError as error:

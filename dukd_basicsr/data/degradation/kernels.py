@@ -42,11 +42,11 @@ def draw_kernels(opt: Mapping[str, Any]) -> Kernels:
     """
     # BasicSR divides by 0 at the middle of a sinc, and lets numpy be silent in the main thread only.
     with np.errstate(all='ignore'):
-        return Kernels(*(torch.FloatTensor(kernel)[None] for kernel in _drawn(opt)))
+        return Kernels(*(torch.FloatTensor(kernel)[None] for kernel in _draw_arrays(opt)))
 
 
-def _drawn(opt: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    first, second = _blur(opt, ''), _blur(opt, '2')
+def _draw_arrays(opt: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    first, second = _draw_blur(opt, ''), _draw_blur(opt, '2')
     if np.random.uniform() < opt['final_sinc_prob']:
         side = random.choice(_SIDES)
         sinc = circular_lowpass_kernel(np.random.uniform(np.pi / 3, np.pi), side, pad_to=_SIDE)
@@ -56,7 +56,7 @@ def _drawn(opt: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return first, second, sinc
 
 
-def _blur(opt: Mapping[str, Any], suffix: str) -> np.ndarray:
+def _draw_blur(opt: Mapping[str, Any], suffix: str) -> np.ndarray:
     side = random.choice(_SIDES)
     if np.random.uniform() < opt[f'sinc_prob{suffix}']:
         cutoff = np.random.uniform(np.pi / (3 if side < 13 else 5), np.pi)

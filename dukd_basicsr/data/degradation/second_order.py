@@ -77,23 +77,23 @@ class Degradation(nn.Module):
         """
         height, width = gt.shape[-2:]
         final = height // scale, width // scale
-        out = _filtered(gt, kernels.first)
+        out = _filter(gt, kernels.first)
         out = interpolate(out, scale_factor=_draw_factor(self.first), mode=_draw_mode())
-        out = self._compressed(_noisy(out, self.first), self.first)
+        out = self._compress(_add_noise(out, self.first), self.first)
         if np.random.uniform() < self.second_blur_prob:
-            out = _filtered(out, kernels.second)
+            out = _filter(out, kernels.second)
         factor = _draw_factor(self.second)
         out = interpolate(out, (int(height / scale * factor), int(width / scale * factor)), mode=_draw_mode())
-        out = _noisy(out, self.second)
+        out = _add_noise(out, self.second)
         if np.random.uniform() < 0.5:
-            out = _filtered(interpolate(out, final, mode=_draw_mode()), kernels.sinc)
-            out = self._compressed(out, self.second)
+            out = _filter(interpolate(out, final, mode=_draw_mode()), kernels.sinc)
+            out = self._compress(out, self.second)
         else:
-            out = self._compressed(out, self.second)
-            out = _filtered(interpolate(out, final, mode=_draw_mode()), kernels.sinc)
+            out = self._compress(out, self.second)
+            out = _filter(interpolate(out, final, mode=_draw_mode()), kernels.sinc)
         return torch.clamp((out * 255).round(), 0, 255) / 255
 
-    def _compressed(self, image: Tensor, order: Order) -> Tensor:
+    def _compress(self, image: Tensor, order: Order) -> Tensor:
         quality = image.new_zeros(image.shape[0]).uniform_(*order.jpeg_range)
         return self.jpeg(torch.clamp(image, 0, 1), quality=quality)
 
@@ -110,12 +110,12 @@ def _draw_mode() -> str:
     return random.choice(_MODES)
 
 
-def _filtered(image: Tensor, kernel: Tensor) -> Tensor:
+def _filter(image: Tensor, kernel: Tensor) -> Tensor:
     # DiffJPEG leaves channels last, which `pad` keeps in today's torch, and filter2D's `view` cannot take.
     return filter2D(image.contiguous(), kernel)
 
 
-def _noisy(image: Tensor, order: Order) -> Tensor:
+def _add_noise(image: Tensor, order: Order) -> Tensor:
     if np.random.uniform() < order.gaussian_noise_prob:
         return random_add_gaussian_noise_pt(image, order.noise_range, order.gray_noise_prob)
     return random_add_poisson_noise_pt(image, order.poisson_scale_range, order.gray_noise_prob)

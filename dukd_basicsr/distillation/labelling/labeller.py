@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dukd_basicsr.data.cache.record import Layout, pack, pack_input, positions, unpack, unpack_input
+from dukd_basicsr.data.cache.record import Layout, draw_positions, pack, pack_input, unpack, unpack_input
 from dukd_basicsr.errors import RunError
 from dukd_basicsr.upcycling import zoom_out
 
@@ -67,7 +67,7 @@ class Labeller:
     def _zoom_in(self, pairs: Sequence[Pair], pixels: int) -> tuple[np.ndarray, np.ndarray]:
         """Positions and words of the crops, in batches of about the pixels that the whole sub-images have."""
         size, num = self.layout.size, self.layout.per_image
-        at = np.stack([positions(self.seed, pair.key, num, size, pair.gt.shape) for pair in pairs])
+        at = np.stack([draw_positions(self.seed, pair.key, num, size, pair.gt.shape) for pair in pairs])
         crops = [
             pair.gt[top : top + size, left : left + size]
             for pair, places in zip(pairs, at, strict=True)

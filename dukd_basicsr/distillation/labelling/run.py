@@ -20,14 +20,14 @@ from tqdm import tqdm
 
 from dukd_basicsr.data.cache import manifest as stamps
 from dukd_basicsr.data.cache.record import BITS, Layout
-from dukd_basicsr.data.cache.shards import Shard, index, present
+from dukd_basicsr.data.cache.shards import Shard, read_keys, write_key_files
 from dukd_basicsr.data.prefetch import map_in_order
 from dukd_basicsr.distillation.labelling.labeller import Labeller
 from dukd_basicsr.distillation.labelling.source import Source
 from dukd_basicsr.distillation.teacher import TeacherGroup, build_teacher
 from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.networks.acceleration import dtype_of, set_tf32
-from dukd_basicsr.options.rules.teacher import needs_of
+from dukd_basicsr.options.rules.teacher import read_needs
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def run(opt: Mapping[str, Any], request: Request) -> Path:
                         'write combine: average, or make a cache for each teacher.')  # fmt: skip
     stamp = _stamp(opt, layout, request, gt, lq)
     _check_place(target, stamp)
-    there = present(target)
+    there = read_keys(target)
     # Cut before what is there is left out: a batch has the same images, so the same labels, after a resume too.
     batch = request.batch or (8 if device.type == 'cuda' else 2)
     cut = [[key for key in chunk if key not in there] for chunk in source.chunks(batch)]
@@ -99,7 +99,7 @@ def run(opt: Mapping[str, Any], request: Request) -> Path:
             _label(labeller, source, own, shard, rank)
         _wait()
         if rank == 0:
-            index(target)
+            write_key_files(target)
             stamps.write(target, stamp | {'complete': True})
     if rank == 0:
         sys.stdout.write(f'{target}: complete. For the options file:\n\ndatasets:\n  train:\n'
@@ -115,7 +115,7 @@ def _layout(opt: Mapping[str, Any], request: Request) -> Layout:
     for name, value in (('--per_image', request.per_image), ('--batch_size', request.batch)):
         if value is not None and value < 1:
             raise UserError(f'{name} {value} makes nothing: give 1 or more.')
-    needs = needs_of(opt)
+    needs = read_needs(opt)
     if needs.num > request.per_image:
         raise UserError(f'--per_image {request.per_image} is fewer than train.dukd_opt.zoom_in.num: {needs.num}; give '
                         f'--per_image {needs.num} or more.')  # fmt: skip
@@ -159,8 +159,8 @@ def _stamp(opt: Mapping[str, Any], layout: Layout, request: Request, gt: Path, l
         'precision': request.precision or (train.get('teacher_opt') or {}).get('precision', 'fp32'),
         'codec': '-'.join(map(str, BITS)),
         'seed': opt.get('manual_seed') or 0,
-        'teacher': stamps.teacher(opt, Path.cwd()),
-        'data': stamps.data(gt, lq),
+        'teacher': stamps.describe_teacher(opt, Path.cwd()),
+        'data': stamps.fingerprint_data(gt, lq),
     }
 
 

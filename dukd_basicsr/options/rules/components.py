@@ -84,7 +84,7 @@ def check_networks(options: Mapping[str, Any], strict: bool, report: Report) -> 
         report (Report): Collects the errors.
     """
     found = {}
-    for key, given in _networks(options):
+    for key, given in _iterate_networks(options):
         component = check_component('arch', given, key, report)
         if component is not None:
             found[key] = (component, given)
@@ -97,7 +97,7 @@ def check_networks(options: Mapping[str, Any], strict: bool, report: Report) -> 
         _check_images(*found['network_g'], options.get('datasets'), report)
 
 
-def _networks(options: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _iterate_networks(options: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Each `network_*` by its key; the members of a list as `network_t[0]`."""
     for key, given in options.items():
         if not str(key).startswith('network_'):
@@ -108,7 +108,7 @@ def _networks(options: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, An
             yield from ((f'{key}[{place}]', one) for place, one in enumerate(given) if isinstance(one, Mapping))
 
 
-def network_argument(component: Component, given: Mapping[str, Any], names: Iterable[str]) -> tuple[str, Any] | None:
+def find_argument(component: Component, given: Mapping[str, Any], names: Iterable[str]) -> tuple[str, Any] | None:
     """The first of these arguments that the network has, and its value, given or by default."""
     for name in names:
         if name in component.parameters:
@@ -117,7 +117,7 @@ def network_argument(component: Component, given: Mapping[str, Any], names: Iter
 
 
 def _check_scale(key: str, component: Component, given: Mapping[str, Any], scale: Any, report: Report) -> None:
-    argument = network_argument(component, given, _SCALE)
+    argument = find_argument(component, given, _SCALE)
     if argument is None or not isinstance(scale, int):
         return
     name, value = argument
@@ -132,7 +132,7 @@ def _check_channels(found: Mapping[str, tuple[Component, Mapping[str, Any]]], re
         return
     for key in (key for key in found if key.startswith('network_t')):
         for names in (_CHANNELS, ('num_out_ch', *_CHANNELS)):
-            student, teacher = (network_argument(*found[which], names) for which in ('network_g', key))
+            student, teacher = (find_argument(*found[which], names) for which in ('network_g', key))
             if not (student and teacher and isinstance(student[1], int) and isinstance(teacher[1], int)):
                 continue
             if student[1] != teacher[1]:
@@ -150,7 +150,7 @@ def _check_images(component: Component, given: Mapping[str, Any], datasets: Any,
             continue
         images = 1 if dataset.get('color') == 'y' else 3
         for names in (_CHANNELS, ('num_out_ch', *_CHANNELS)):
-            argument = network_argument(component, given, names)
+            argument = find_argument(component, given, names)
             if argument and isinstance(argument[1], int) and argument[1] != images:
                 report.error(
                     f'network_g.{argument[0]}',

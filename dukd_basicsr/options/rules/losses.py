@@ -7,7 +7,7 @@ from typing import Any
 
 from dukd_basicsr.options.components import list_components
 from dukd_basicsr.options.report import Report
-from dukd_basicsr.options.rules.components import check_component, network_argument
+from dukd_basicsr.options.rules.components import check_component, find_argument
 from dukd_basicsr.options.rules.plan import check_plan
 from dukd_basicsr.options.rules.teacher import asks_teacher, is_cached
 from dukd_basicsr.options.schema.features import DUKD_LOSS
@@ -184,18 +184,18 @@ def check_patches(o: Options, gt_size: int | None, report: Report) -> None:
         return
     lq = gt_size // o.scale
     zoom_out = bool(o.model_type in DUKD_MODELS and o.train and o.train.dukd_opt and o.train.dukd_opt.zoom_out)
-    window = _window(o.network_g) if o.model_type in ('SRModel', 'SwinIRModel') else None
+    window = _find_window(o.network_g) if o.model_type in ('SRModel', 'SwinIRModel') else None
     if zoom_out and lq % o.scale:
         report.error(
             'train.dukd_opt.zoom_out',
             f'an LR patch of {lq} (gt_size: {gt_size}) does not shrink by scale: '
-            f'{o.scale}; {_sizes(o.scale**2)}, or zoom_out: ~.',
+            f'{o.scale}; {_advise_size(o.scale**2)}, or zoom_out: ~.',
         )
     elif window and lq % window:
         report.error(
             'network_g.window_size',
             f'an LR patch of {lq} (gt_size: {gt_size}) is not a multiple of the '
-            f'window {window}; {_sizes(o.scale * window)}.',
+            f'window {window}; {_advise_size(o.scale * window)}.',
         )
     else:
         _check_windows(o, lq, zoom_out, report)
@@ -209,7 +209,7 @@ def _check_windows(o: Options, lq: int, zoom_out: bool, report: Report) -> None:
         least, key, what, instead = lq // scale, 'train.dukd_opt.zoom_out', 'a zoomed-out patch', ', or zoom_out: ~'
     networks = o.network_t if isinstance(o.network_t, list) else [o.network_t]
     for network, name in ((o.network_g, 'network_g'), *((network, 'network_t') for network in networks)):
-        window = _window(network)
+        window = _find_window(network)
         if window and window > 2 * least:
             factor = scale**2 if zoom_out else scale
             size = -(-window // 2) * factor
@@ -234,12 +234,12 @@ def check_teachers(o: Options, report: Report) -> None:
         )
 
 
-def _sizes(multiple: int) -> str:
+def _advise_size(multiple: int) -> str:
     return f'write gt_size: {multiple} or a multiple of it'
 
 
-def _window(network: Mapping[str, Any] | None) -> int | None:
+def _find_window(network: Mapping[str, Any] | None) -> int | None:
     name = network.get('type') if network else None
     component = list_components('arch').get(name) if isinstance(name, str) else None
-    argument = network_argument(component, network or {}, ['window_size']) if component else None
+    argument = find_argument(component, network or {}, ['window_size']) if component else None
     return argument[1] if argument and isinstance(argument[1], int) and argument[1] > 0 else None

@@ -154,7 +154,7 @@ def check_val(o: Options, raw: Mapping[str, Any], is_train: bool, report: Report
     raw_val = raw.get('val') or {}
     if o.val.save_img and not is_train and isinstance(raw_val, Mapping) and 'suffix' not in raw_val:
         report.error('val.suffix', 'missing key: save_img needs it; write suffix: ~ for the name of the run.')
-    for name, metric, given in _metrics(o, raw_val):
+    for name, metric, given in _iterate_metrics(o, raw_val):
         key = f'val.metrics.{name}'
         check_component('metric', given, key, report, supplied=('img', 'img2'), known=('better',))
         border = metric.crop_border
@@ -162,7 +162,7 @@ def check_val(o: Options, raw: Mapping[str, Any], is_train: bool, report: Report
             report.warn(f'{key}.crop_border', f'{border} is not scale: {o.scale}; published numbers cut the scale.')
 
 
-def _metrics(o: Options, raw_val: Mapping[str, Any]) -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
+def _iterate_metrics(o: Options, raw_val: Mapping[str, Any]) -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
     for name, metric in ((o.val and o.val.metrics) or {}).items():
         given = raw_val['metrics'][name]
         if isinstance(given, Mapping):

@@ -41,19 +41,19 @@ def asks_teacher(opt: Mapping[str, Any]) -> bool:
         return False
     if not train.get('dukd_opt') or train.get('kd_opt') or train.get('feature_opt'):
         return True
-    zoom_in, zoom_out = _zooms(train)
+    zoom_in, zoom_out = _read_zooms(train)
     return bool(zoom_in or (zoom_out and zoom_out.teacher))
 
 
-def needs_of(opt: Mapping[str, Any]) -> Needs:
+def read_needs(opt: Mapping[str, Any]) -> Needs:
     """Read the losses of an options file that `options.check` has passed."""
     train = opt.get('train') or {}
-    zoom_in, zoom_out = _zooms(train)
+    zoom_in, zoom_out = _read_zooms(train)
     wanted = {'lq': train.get('kd_opt') or train.get('feature_opt'), 'zoom_in': zoom_in, 'zoom_out': zoom_out}
     return Needs(tuple(part for part, on in wanted.items() if on), zoom_in.num if zoom_in else 0)
 
 
-def _zooms(train: Mapping[str, Any]) -> tuple[ZoomIn | None, ZoomOut | None]:
+def _read_zooms(train: Mapping[str, Any]) -> tuple[ZoomIn | None, ZoomOut | None]:
     """The parts of `train.dukd_opt` that are on."""
     if not train.get('dukd_opt'):
         return None, None
@@ -61,7 +61,7 @@ def _zooms(train: Mapping[str, Any]) -> tuple[ZoomIn | None, ZoomOut | None]:
     return dukd.zoom_in, dukd.zoom_out
 
 
-def labelling_options(opt: Mapping[str, Any]) -> dict[str, Any]:
+def make_labelling_options(opt: Mapping[str, Any]) -> dict[str, Any]:
     """What `basicsr upcycle` reads of an options file that `options.check` has passed.
 
     The training set is a PairedImageDataset, whether a cache of it is to be trained from or not; a student's weights,
@@ -75,7 +75,7 @@ def labelling_options(opt: Mapping[str, Any]) -> dict[str, Any]:
     paths = opt.get('path') or {}
     if opt.get('network_t') is None or paths.get('pretrain_network_t') is None:
         report.error('network_t', 'upcycle needs the teacher: network_t and path.pretrain_network_t.')
-    elif not needs_of(opt).parts:
+    elif not read_needs(opt).parts:
         report.error('train', 'no loss asks a teacher; add kd_opt, feature_opt or dukd_opt.')
     if train.get('type') not in (TYPE, 'PairedImageDataset') or train['io_backend']['type'] != 'lmdb':
         report.error('datasets.train', 'upcycle reads LMDBs of a PairedImageDataset; make them with basicsr prepare.')
@@ -90,5 +90,5 @@ def labelling_options(opt: Mapping[str, Any]) -> dict[str, Any]:
 def complete_dataset(opt: Mapping[str, Any]) -> None:
     """Tell an UpcycledImageDataset which parts the losses of its run need, so that it reads no others."""
     if is_cached(opt):
-        needs = needs_of(opt)
+        needs = read_needs(opt)
         opt['datasets']['train'].update(parts=list(needs.parts), zoom_in_num=needs.num)

@@ -65,7 +65,7 @@ def read_section(cls: type[Section], value: Any, path: str, report: Report) -> S
     fields = {field.name: field for field in dataclasses.fields(cls)}
     strict = report.strict or getattr(cls, 'STRICT', False)
     misspelt = _report_unknown(cls, fields, value, path, report) if strict else set()
-    hints: dict[str, Any] = _hints(cls)
+    hints: dict[str, Any] = _get_hints(cls)
     result: dict[str, Any] = {}
     for name, field in fields.items():
         if name in value:
@@ -98,13 +98,13 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
 
 
 @functools.cache
-def _hints(cls: type) -> dict[str, Any]:
+def _get_hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
 def _read(hint: Any, value: Any, path: str, limits: Mapping[str, Any], report: Report) -> Any:
     """One value of a declared type."""
-    variants = _variants(hint)
+    variants = _list_variants(hint)
     if value is None and type(None) in variants:
         return None
     sections = [variant for variant in variants if dataclasses.is_dataclass(variant)]
@@ -118,7 +118,7 @@ def _read(hint: Any, value: Any, path: str, limits: Mapping[str, Any], report: R
     return None
 
 
-def _variants(hint: Any) -> tuple[Any, ...]:
+def _list_variants(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
 
 
@@ -126,7 +126,7 @@ def _choose(sections: list[Any], value: Any) -> Any:
     """Of several sections the one whose `type` has this value; else the last."""
     given = value.get('type') if isinstance(value, Mapping) else None
     for section in sections:
-        hint = _hints(section).get('type')
+        hint = _get_hints(section).get('type')
         if hint is not None and _fits(hint, given):
             return section
     return sections[-1]

@@ -51,7 +51,7 @@ def pulses(batch=2):
 def only(monkeypatch=None, mode=None, **changes):
     """A degradation that does nothing but what is changed; JPEG is left out."""
     alone = Degradation(NOTHING | changes)
-    alone._compressed = lambda image, order: image
+    alone._compress = lambda image, order: image
     if mode:
         monkeypatch.setattr(operations, '_draw_mode', lambda: mode)
     return alone

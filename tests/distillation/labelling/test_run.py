@@ -22,11 +22,11 @@ from dukd_basicsr import options
 from dukd_basicsr.data.cache import manifest as stamps
 from dukd_basicsr.data.cache.fit import find_misfit
 from dukd_basicsr.data.cache.record import HIGH, LOW, Layout, pack, unpack
-from dukd_basicsr.data.cache.shards import paths, present
+from dukd_basicsr.data.cache.shards import find_shards, read_keys
 from dukd_basicsr.data.checks.files import check_files
 from dukd_basicsr.distillation.labelling import run as command
 from dukd_basicsr.errors import RunError, UserError
-from dukd_basicsr.options.rules.teacher import labelling_options
+from dukd_basicsr.options.rules.teacher import make_labelling_options
 from tests.toys import L1, REPOSITORY, TEACHER, IdentityUp, save_weights
 from tests.upcycled import SCALE, cached, make_pairs, records, run_options
 
@@ -143,7 +143,7 @@ def test_killed_anywhere_and_resumed_it_is_byte_for_byte_the_same(toy, monkeypat
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
         assert stamps.read(cache)['complete'] is False
-        left.append(len(present(cache)))
+        left.append(len(read_keys(cache)))
         assert find_misfit(run_options(toy, cache), toy).startswith(
             f'{cache} is not complete; run the basicsr upcycle that made it again'
         )
@@ -166,7 +166,7 @@ def test_two_processes_write_what_one_writes(toy, monkeypatch):
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
     mp.start_processes(one_rank, args=(toy, port), nprocs=2, start_method='fork')
-    assert [len((path / 'keys.txt').read_text().split()) for path in paths(toy / 'two.lmdb')] == [3, 2]
+    assert [len((path / 'keys.txt').read_text().split()) for path in find_shards(toy / 'two.lmdb')] == [3, 2]
     assert records(toy / 'two.lmdb') == whole
     both = [stamps.read(toy / name) for name in ('cache.lmdb', 'two.lmdb')]
     assert both[0] == both[1]
@@ -311,7 +311,7 @@ def test_options_that_upcycle_cannot_use(toy, change, sentence):
     opt = run_options(toy, toy / 'c.lmdb')
     change(opt)
     with pytest.raises(options.OptionsError, match=sentence):
-        labelling_options(opt)
+        make_labelling_options(opt)
 
 
 def basicsr(*arguments, cwd):
