@@ -7,6 +7,9 @@ import logging
 import os
 from pathlib import Path
 
+import dukd_basicsr.plugin  # noqa: F401  makes basicsr importable, in a spawned process too
+
+# isort: split
 import torch
 from basicsr.models import build_model
 from torch import nn

@@ -151,7 +151,7 @@ def model_step(job: dict, folder: Path) -> Callable[[int], None]:
     import torch
     from basicsr.models import build_model
 
-    from dukd_basicsr.distillation.teacher import AbsentTeacher
+    from dukd_basicsr.distillation.teacher import NoTeacher
     from dukd_basicsr.models import DistillModel
     from dukd_basicsr.networks.weights import build_network
 
@@ -160,7 +160,7 @@ def model_step(job: dict, folder: Path) -> Callable[[int], None]:
         sys.path.insert(0, job['peer'])
         import models  # noqa: F401  registers the authors' classes
     if job['mode'] == 'cached':
-        DistillModel._build_teacher = lambda self: AbsentTeacher()
+        DistillModel._build_teacher = lambda self: NoTeacher()
     else:
         torch.save({'params': build_network(opt['network_t']).state_dict()}, folder / 'teacher.pth')
     try:

@@ -32,7 +32,7 @@ class Continuation:
     def __init__(self, net: nn.Module, paths: Sequence[str], probe: Tensor, dtype: torch.dtype | None = None) -> None:
         self.net, self.dtype = net, dtype
         self.requirement = padding.size_requirement(net)
-        self.tokens = self._answering_tokens(paths, probe)
+        self.tokens = self._find_tokens(paths, probe)
 
     def __call__(self, lq: Tensor, path: str, features: Tensor) -> Tensor:
         """The network's answer to `lq` if the module answers `features`.
@@ -48,12 +48,12 @@ class Continuation:
         """
         padded = padding.pad(lq, self.requirement).shape[-2:]
         with ExitStack() as stack:
-            stack.enter_context(_eager(self.net))
+            stack.enter_context(_force_eager(self.net))
             module, whole = self.net.get_submodule(path), padded == lq.shape[-2:]
             answer = partial(self._answer, path, features, None if whole else module.forward, padded)
-            stack.enter_context(_computing(module, answer))
-            for before in _before(self.net, path) if whole else ():
-                stack.enter_context(_computing(before, _same))
+            stack.enter_context(_replace_forward(module, answer))
+            for before in _list_before(self.net, path) if whole else ():
+                stack.enter_context(_replace_forward(before, _pass_through))
             return padding.forward(reduced(self.net, self.dtype), lq, self.requirement)
 
     def _answer(
@@ -76,7 +76,7 @@ class Continuation:
         return whole.flatten(2).transpose(1, 2) if self.tokens[path] else whole
 
     @torch.no_grad()
-    def _answering_tokens(self, paths: Sequence[str], probe: Tensor) -> dict[str, bool]:
+    def _find_tokens(self, paths: Sequence[str], probe: Tensor) -> dict[str, bool]:
         """Which modules answer tokens; the network's mode is as before."""
         found: dict[str, bool] = {}
 
@@ -93,7 +93,7 @@ class Continuation:
 
 
 @contextmanager
-def _computing(module: nn.Module, function: Callable[..., Tensor]) -> Iterator[None]:
+def _replace_forward(module: nn.Module, function: Callable[..., Tensor]) -> Iterator[None]:
     """While a module computes something else; its class and its hooks stay as they are."""
     own = module.__dict__.get('forward')
     module.__dict__['forward'] = function
@@ -105,11 +105,11 @@ def _computing(module: nn.Module, function: Callable[..., Tensor]) -> Iterator[N
             module.__dict__['forward'] = own
 
 
-def _same(x: Tensor) -> Tensor:
+def _pass_through(x: Tensor) -> Tensor:
     return x
 
 
-def _before(net: nn.Module, path: str) -> list[nn.Module]:
+def _list_before(net: nn.Module, path: str) -> list[nn.Module]:
     """The modules before this one in its `nn.Sequential`; none where it is not in one."""
     parent, _, child = path.rpartition('.')
     row = net.get_submodule(parent)
@@ -119,6 +119,6 @@ def _before(net: nn.Module, path: str) -> list[nn.Module]:
     return list(children.values())[: list(children).index(child)]
 
 
-def _eager(net: nn.Module) -> AbstractContextManager[object]:
+def _force_eager(net: nn.Module) -> AbstractContextManager[object]:
     """A compiled network knows its modules as they were when it was compiled; this one is asked as it stands."""
     return torch.compiler.set_stance('force_eager') if net._compiled_call_impl is not None else nullcontext()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn
 
 from dukd_basicsr.distillation.continuation import Continuation
-from dukd_basicsr.distillation.taps import Taps, default_pairs, shapes
+from dukd_basicsr.distillation.taps import Taps, choose_pairs, find_shapes
 from dukd_basicsr.distillation.teacher import PROBE_SIZE
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.losses import TappedLoss
@@ -61,7 +61,7 @@ class FeatureTerms(nn.Module):
             self.losses[name] = loss
             if isinstance(loss, TappedLoss):
                 key = f'train.feature_opt.{name}.taps'
-                self.pairs[name] = _pairs(given.get('taps'), student, _one(teachers, key), loss, key)
+                self.pairs[name] = _choose_pairs(given.get('taps'), student, _take_only(teachers, key), loss, key)
         self.taps: list[Taps] = []
         self.continuations: dict[str, Continuation] = {}
         if self.pairs:
@@ -69,7 +69,7 @@ class FeatureTerms(nn.Module):
             like = next(student.parameters())
             probe = like.new_zeros(1, channels, PROBE_SIZE, PROBE_SIZE)
             self._connect(networks, probe, torch.Generator().manual_seed(seed))
-            self._prepare_going_on(networks, probe, precisions)
+            self._prepare_continuations(networks, probe, precisions)
 
     def __bool__(self) -> bool:
         return len(self.losses) > 0
@@ -81,23 +81,22 @@ class FeatureTerms(nn.Module):
             paths = [path for pairs in self.pairs.values() for path in getattr(pairs, role)]
             taps = Taps(net, paths, f'the taps of the {role} in train.feature_opt')
             self.taps.append(taps)
-            found[role] = dict(zip(paths, shapes(net, taps, paths, probe), strict=True))
+            found[role] = dict(zip(paths, find_shapes(net, taps, paths, probe), strict=True))
         for name, pairs in self.pairs.items():
-            loss = self.losses[name]
-            assert isinstance(loss, TappedLoss)  # noqa: S101  for mypy
+            loss = cast('TappedLoss', self.losses[name])
             student = [found['student'][path] for path in pairs.student]
             teacher = [found['teacher'][path] for path in pairs.teacher]
             if set(loss.needs) & set(GOING):
                 _check_sizes(student, teacher, pairs, f'train.feature_opt.{name}.taps: {type(loss).__name__}')
             loss.connect([shape[0] for shape in student], [shape[0] for shape in teacher], generator)
 
-    def _prepare_going_on(
+    def _prepare_continuations(
         self, networks: Mapping[str, nn.Module], probe: Tensor, precisions: Sequence[torch.dtype | None]
     ) -> None:
         """The networks that some loss lets go on from features."""
         for (role, net), dtype in zip(networks.items(), precisions, strict=True):
-            paths = [path for name, pairs in self.pairs.items() for path in getattr(pairs, role)
-                     if f'{role}_from' in _needs(self.losses[name])]  # fmt: skip
+            asking = [pairs for name, pairs in self.pairs.items() if f'{role}_from' in _read_needs(self.losses[name])]
+            paths = [path for pairs in asking for path in getattr(pairs, role)]
             if paths:
                 self.continuations[role] = Continuation(net, paths, probe, dtype)
 
@@ -113,11 +112,11 @@ class FeatureTerms(nn.Module):
                 loss.draw(step, process)
 
     @contextmanager
-    def reading(self, samples: int) -> Iterator[None]:
+    def record(self, samples: int) -> Iterator[None]:
         """Keep the features of the first so many samples that both networks see."""
         with ExitStack() as stack:
             for taps in self.taps:
-                stack.enter_context(taps.reading(samples))
+                stack.enter_context(taps.record(samples))
             yield
 
     def forward(self, lq: Tensor, output: Tensor, label: Tensor | None, gt: Tensor | None = None) -> dict[str, Tensor]:
@@ -137,43 +136,44 @@ class FeatureTerms(nn.Module):
                 pairs = self.pairs[name]
                 sides = zip(self.taps, (pairs.student, pairs.teacher), strict=True)
                 inputs = [[taps.read(path, lq.shape[-2:]) for path in paths] for taps, paths in sides]
-                there |= {f'{role}_from': self._going(role, pairs, lq) for role in self.continuations}
-            terms[f'l_{name}'] = loss(*inputs, **{need: there[need] for need in _needs(loss)})
+                there |= {f'{role}_from': self._continue_from(role, pairs, lq) for role in self.continuations}
+            terms[f'l_{name}'] = loss(*inputs, **{need: there[need] for need in _read_needs(loss)})
         return terms
 
-    def _going(self, role: str, pairs: _Pairs, lq: Tensor) -> Callable[[int, Tensor], Tensor]:
+    def _continue_from(self, role: str, pairs: _Pairs, lq: Tensor) -> Callable[[int, Tensor], Tensor]:
         paths, go_on = getattr(pairs, role), self.continuations[role]
         return lambda place, features: go_on(lq, paths[place], features)
 
-    def trained(self) -> dict[str, nn.Parameter]:
+    def list_trained(self) -> dict[str, nn.Parameter]:
         """The parameters that are trained, by name: of adapters, not of a frozen network that a loss asks."""
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
 
-    def trained_state(self) -> dict[str, Tensor]:
+    def copy_trained(self) -> dict[str, Tensor]:
         """Copies of their values on the CPU, for a training state."""
-        return {name: parameter.detach().cpu().clone() for name, parameter in self.trained().items()}
+        return {name: parameter.detach().cpu().clone() for name, parameter in self.list_trained().items()}
 
     @torch.no_grad()
     def load_trained(self, state: Mapping[str, Tensor], what: str) -> None:
         """Go on with the values of a training state.
 
         Args:
-            state (Mapping[str, Tensor]): As `trained_state` gave it.
+            state (Mapping[str, Tensor]): As `copy_trained` gave it.
             what (str): Where it is from, for the message.
 
         Raises:
             UserError: It is of other losses.
         """
-        own = self.trained()
+        own = self.list_trained()
         if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in state.items()}:
-            raise UserError(f'{what} has adapters of another train.feature_opt; resume with the options that it was '
-                            'trained with.')  # fmt: skip
+            raise UserError(
+                f'{what} has adapters of another train.feature_opt; resume with the options that it was trained with.'
+            )
         for name, parameter in own.items():
             parameter.copy_(state[name])
 
     def average_gradients(self) -> None:
         """The mean over all ranks, as DistributedDataParallel gives it to the student's."""
-        gradients = [parameter.grad for parameter in self.trained().values() if parameter.grad is not None]
+        gradients = [parameter.grad for parameter in self.list_trained().values() if parameter.grad is not None]
         if gradients:
             together = torch.cat([gradient.flatten() for gradient in gradients])
             torch.distributed.all_reduce(together)
@@ -197,45 +197,52 @@ def _build(given: Mapping[str, Any], key: str) -> nn.Module:
         raise UserError(f'{key}: {given["type"]} cannot be built from these arguments ({error}).') from error
     tapped = isinstance(loss, TappedLoss)
     if given.get('taps') and not tapped:
-        raise UserError(f'{key}.taps: {given["type"]} compares the outputs of both networks and reads no taps; leave '
-                        'taps out.')  # fmt: skip
-    unknown = [need for need in _needs(loss) if need not in NEEDS or (need in GOING and not tapped)]
+        raise UserError(
+            f'{key}.taps: {given["type"]} compares the outputs of both networks and reads no taps; leave taps out.'
+        )
+    unknown = [need for need in _read_needs(loss) if need not in NEEDS or (need in GOING and not tapped)]
     if unknown:
-        raise UserError(f'{key}: {given["type"]} needs "{unknown[0]}", which it cannot have; allowed in its `needs`: '
-                        f'{", ".join(NEEDS if tapped else NEEDS[:4])}.')  # fmt: skip
+        raise UserError(
+            f'{key}: {given["type"]} needs "{unknown[0]}", which it cannot have; allowed in its `needs`: '
+            f'{", ".join(NEEDS if tapped else NEEDS[:4])}.'
+        )
     return loss
 
 
-def _needs(loss: nn.Module) -> Sequence[str]:
+def _read_needs(loss: nn.Module) -> Sequence[str]:
     """What a loss of anyone's says that it needs."""
     return getattr(loss, 'needs', ())
 
 
-def _one(teachers: Sequence[nn.Module], key: str) -> nn.Module:
+def _take_only(teachers: Sequence[nn.Module], key: str) -> nn.Module:
     if not teachers:
-        raise UserError(f"{key}: the teacher's features are needed, but datasets.train.type: UpcycledImageDataset "
-                        'brings its outputs only; write PairedImageDataset.')  # fmt: skip
+        raise UserError(
+            f"{key}: the teacher's features are needed, but datasets.train.type: UpcycledImageDataset "
+            'brings its outputs only; write PairedImageDataset.'
+        )
     if len(teachers) > 1:
         raise UserError(f'{key}: {len(teachers)} teachers in network_t, but features are read from one; leave one.')
     return teachers[0]
 
 
-def _pairs(
+def _choose_pairs(
     given: Mapping[str, Any] | None, student: nn.Module, teacher: nn.Module, loss: TappedLoss, key: str
 ) -> _Pairs:
     """The taps of an entry, or the default ones."""
     pairs = (
         _Pairs(given['student'], given['teacher'])
         if given
-        else _Pairs(*default_pairs(student, teacher, loss.default_taps))
+        else _Pairs(*choose_pairs(student, teacher, loss.default_taps))
     )
     count = len(pairs.student)
     if count != len(pairs.teacher):
         raise UserError(f'{key}: {count} of the student, but {len(pairs.teacher)} of the teacher; write as many.')
     if count < loss.least_taps:
         found = 'given' if given else f'found in the bodies of {type(student).__name__} and {type(teacher).__name__}'
-        raise UserError(f'{key}: {type(loss).__name__} needs {loss.least_taps} or more of each network, {count} are '
-                        f'{found}; write taps: {{student: [...], teacher: [...]}} with names of modules.')  # fmt: skip
+        raise UserError(
+            f'{key}: {type(loss).__name__} needs {loss.least_taps} or more of each network, {count} are '
+            f'{found}; write taps: {{student: [...], teacher: [...]}} with names of modules.'
+        )
     return pairs
 
 
@@ -248,6 +255,8 @@ def _check_sizes(student: Sequence[torch.Size], teacher: Sequence[torch.Size], p
     for ours, theirs, paths in zip(student, teacher, zip(pairs.student, pairs.teacher, strict=True), strict=True):
         if ours[1:] != theirs[1:]:
             sizes = [f'{size[1]}x{size[2]}' for size in (ours, theirs)]
-            raise UserError(f'{what} goes on from features, which needs maps of one size, but of an image of '
-                            f'{PROBE_SIZE}x{PROBE_SIZE} the student\'s "{paths[0]}" is {sizes[0]} and the teacher\'s '
-                            f'"{paths[1]}" {sizes[1]}; write other taps.')  # fmt: skip
+            raise UserError(
+                f'{what} goes on from features, which needs maps of one size, but of an image of '
+                f'{PROBE_SIZE}x{PROBE_SIZE} the student\'s "{paths[0]}" is {sizes[0]} and the teacher\'s '
+                f'"{paths[1]}" {sizes[1]}; write other taps.'
+            )

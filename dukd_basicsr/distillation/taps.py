@@ -18,7 +18,7 @@ from dukd_basicsr.networks import padding
 DEFAULT_PAIRS = 3
 """Taps of each network where the options name none: as many as FAKD's published code compares.
 
-Their places differ. That code cuts a body of N blocks after floor(N / 3) and floor(2 N / 3) of them, `default_pairs`
+Their places differ. That code cuts a body of N blocks after floor(N / 3) and floor(2 N / 3) of them, `choose_pairs`
 after ceil(N / 3) and ceil(2 N / 3): of EDSR's 32 blocks theirs are body.9 and body.20, ours body.10 and body.21; of
 RCAN's 10 groups theirs are body.2 and body.6, ours body.3 and body.6. Its third is the convolution after the body, to
 which it adds the input of the body in place before the comparison; ours is the last block.
@@ -66,7 +66,7 @@ class Taps:
             modules[path].register_forward_hook(partial(self._keep, path))
 
     @contextmanager
-    def reading(self, samples: int) -> Iterator[None]:
+    def record(self, samples: int) -> Iterator[None]:
         """Keep what the taps answer to the first so many samples that enter the network."""
         self._left, self._passes = samples, []
         try:
@@ -84,10 +84,12 @@ class Taps:
         Raises:
             UserError: The module was not called.
         """
-        found = [_cropped(each.maps[path], each.size, size) for each in self._passes if path in each.maps]
+        found = [_crop(each.maps[path], each.size, size) for each in self._passes if path in each.maps]
         if not found or len(found) != len(self._passes):
-            raise UserError(f'{self.key}: the network does not call its module "{path}" as such; tap a module around '
-                            'it, or one inside.')  # fmt: skip
+            raise UserError(
+                f'{self.key}: the network does not call its module "{path}" as such; tap a module around '
+                'it, or one inside.'
+            )
         return torch.cat(found) if len(found) > 1 else found[0]
 
     def _enter(self, _: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -101,10 +103,10 @@ class Taps:
     def _keep(self, path: str, _: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         current = self._current
         if current is not None and path not in current.maps:
-            current.maps[path] = _as_map(output, current, f'{self.key}: "{path}"')
+            current.maps[path] = _copy_as_map(output, current, f'{self.key}: "{path}"')
 
 
-def _as_map(output: Any, current: _Pass, what: str) -> Tensor:
+def _copy_as_map(output: Any, current: _Pass, what: str) -> Tensor:
     """A copy of the wanted samples as (B, C, h, w), as precise as the network's input, whatever autocast did."""
     height, width = current.size
     if isinstance(output, Tensor) and output.ndim == 4:
@@ -113,18 +115,20 @@ def _as_map(output: Any, current: _Pass, what: str) -> Tensor:
         tokens = output[: current.wanted].to(current.dtype, copy=True)
         return tokens.transpose(1, 2).unflatten(2, (height, width))
     shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-    raise UserError(f'{what} answers {shape}, but a tap is read as a map (B, C, H, W) or as tokens (B, H * W, C); tap '
-                    'another module.')  # fmt: skip
+    raise UserError(
+        f'{what} answers {shape}, but a tap is read as a map (B, C, H, W) or as tokens (B, H * W, C); tap '
+        'another module.'
+    )
 
 
-def _cropped(tap: Tensor, padded: Sequence[int], size: Sequence[int]) -> Tensor:
+def _crop(tap: Tensor, padded: Sequence[int], size: Sequence[int]) -> Tensor:
     """Cut what padding has added, in proportion to the map's own size."""
     height, width = (-(-side * wanted // full) for side, wanted, full in zip(tap.shape[-2:], size, padded, strict=True))
     return tap[..., :height, :width]
 
 
 @torch.no_grad()
-def shapes(net: nn.Module, taps: Taps, paths: Sequence[str], probe: Tensor) -> list[torch.Size]:
+def find_shapes(net: nn.Module, taps: Taps, paths: Sequence[str], probe: Tensor) -> list[torch.Size]:
     """The shape (C, h, w) of each tap's map, from asking the network once.
 
     Args:
@@ -135,14 +139,14 @@ def shapes(net: nn.Module, taps: Taps, paths: Sequence[str], probe: Tensor) -> l
     """
     mode = net.training
     net.eval()
-    with taps.reading(1):
+    with taps.record(1):
         padding.forward(net, probe, padding.size_requirement(net))
         found = [taps.read(path, probe.shape[-2:]).shape[1:] for path in paths]
     net.train(mode)
     return found
 
 
-def default_pairs(student: nn.Module, teacher: nn.Module, pairs: int = DEFAULT_PAIRS) -> tuple[list[str], list[str]]:
+def choose_pairs(student: nn.Module, teacher: nn.Module, pairs: int = DEFAULT_PAIRS) -> tuple[list[str], list[str]]:
     """Taps at the same relative depths of both bodies: for three pairs after 1/3, 2/3 and all of the blocks.
 
     Args:
@@ -153,13 +157,13 @@ def default_pairs(student: nn.Module, teacher: nn.Module, pairs: int = DEFAULT_P
     Returns:
         tuple: Paths in the student and in the teacher, as many.
     """
-    bodies = [blocks(student), blocks(teacher)]
+    bodies = [find_blocks(student), find_blocks(teacher)]
     count = min(pairs, *map(len, bodies))
     ours, theirs = ([body[-(-len(body) * (n + 1) // count) - 1] for n in range(count)] for body in bodies)
     return ours, theirs
 
 
-def blocks(net: nn.Module) -> list[str]:
+def find_blocks(net: nn.Module) -> list[str]:
     """Paths of the blocks of a network's main body: `body.0` ... of EDSR and RCAN, `layers.0` ... of SwinIR.
 
     The body is the longest list (ModuleList or Sequential) nearest to the root; of several, one of equal blocks that
@@ -169,16 +173,15 @@ def blocks(net: nn.Module) -> list[str]:
     lists: list[tuple[str, nn.Module]] = []
     modules = list(net.named_modules())
     while not lists and depth < max(name.count('.') for name, _ in modules) + 1:
-        lists = [(name, module) for name, module in modules
-                 if name and name.count('.') == depth and isinstance(module, (nn.ModuleList, nn.Sequential))
-                 and len(module)]  # fmt: skip
+        here = [(name, module) for name, module in modules if name and name.count('.') == depth]
+        lists = [found for found in here if isinstance(found[1], (nn.ModuleList, nn.Sequential)) and len(found[1])]
         depth += 1
     if not lists:
         return []
-    name, body = max(lists, key=lambda found: (_of_blocks(found[1]), len(list(found[1].children()))))
+    name, body = max(lists, key=lambda found: (_consists_of_blocks(found[1]), len(list(found[1].children()))))
     return [f'{name}.{child}' for child, _ in body.named_children()]
 
 
-def _of_blocks(body: nn.Module) -> bool:
+def _consists_of_blocks(body: nn.Module) -> bool:
     children = list(body.children())
     return len({type(child) for child in children}) == 1 and any(True for _ in children[0].children())

@@ -112,8 +112,10 @@ def build_teacher(opt: Mapping[str, Any]) -> Teacher | TeacherGroup:
     path_opt, train_opt = opt['path'], opt.get('train') or {}
     networks, paths = as_list(opt['network_t']), as_list(path_opt.get('pretrain_network_t'))
     if (None in paths and not opt.get('dry_run')) or len(paths) != len(networks):
-        raise UserError(f'path.pretrain_network_t: a teacher needs its weights; {len(networks)} in network_t, '
-                        f'{len([path for path in paths if path])} checkpoints given.')  # fmt: skip
+        raise UserError(
+            f'path.pretrain_network_t: a teacher needs its weights; {len(networks)} in network_t, '
+            f'{len([path for path in paths if path])} checkpoints given.'
+        )
     teachers = []
     for network, path in zip(networks, paths, strict=True):
         key, strict = path_opt.get('param_key_t', 'params'), path_opt.get('strict_load_t', True)
@@ -138,8 +140,10 @@ def check_output(teacher: nn.Module, scale: int, channels: int) -> None:
     try:
         answer = padding.answer_zeros(teacher, channels)
     except Exception as error:  # a network of anyone's, which raises what it likes
-        raise UserError(f'network_t: the teacher cannot take {channels}-channel images as the student does '
-                        f'({str(error).splitlines()[0]}).') from None  # fmt: skip
+        raise UserError(
+            f'network_t: the teacher cannot take {channels}-channel images as the student does '
+            f'({str(error).splitlines()[0]}).'
+        ) from None
     probe = (1, channels, PROBE_SIZE, PROBE_SIZE)
     expected = (1, channels, PROBE_SIZE * scale, PROBE_SIZE * scale)
     if tuple(answer.shape) != expected:
@@ -149,7 +153,7 @@ def check_output(teacher: nn.Module, scale: int, channels: int) -> None:
         )
 
 
-class AbsentTeacher(nn.Module):
+class NoTeacher(nn.Module):
     """A teacher that is not loaded: no term asks one, or a complete cache leaves it nothing to say."""
 
     members: Sequence[nn.Module] = ()
@@ -160,5 +164,7 @@ class AbsentTeacher(nn.Module):
         Raises:
             RunError: It was asked after all.
         """
-        raise RunError('the data have brought no label for a view that needs one, and there is no teacher: with '
-                       'datasets.train.type: UpcycledImageDataset, feed the batches of that dataset.')  # fmt: skip
+        raise RunError(
+            'the data have brought no label for a view that needs one, and there is no teacher: with '
+            'datasets.train.type: UpcycledImageDataset, feed the batches of that dataset.'
+        )

@@ -27,7 +27,7 @@ class View:
     transform: InvertibleTransform | None = None
     """F of the student's input; the teacher always sees the clean one."""
 
-    def of(self, samples: Tensor | None) -> View:
+    def select(self, samples: Tensor | None) -> View:
         """The view of some samples, before it has a transform.
 
         Args:
@@ -36,11 +36,11 @@ class View:
         gt, label = (None if each is None else pick(each, samples) for each in (self.gt, self.label))
         return replace(self, lq=pick(self.lq, samples), gt=gt, label=label)
 
-    def seen(self) -> Tensor:
+    def transform_input(self) -> Tensor:
         """F(u), what the student sees."""
         return self.lq if self.transform is None else self.transform(self.lq)
 
-    def turned_back(self, output: Tensor) -> Tensor:
+    def turn_back(self, output: Tensor) -> Tensor:
         """F^-1 of the student's output, (B, C, s * H, s * W): its answer for the clean input."""
         return output if self.transform is None else self.transform.inverse(output)
 
@@ -69,7 +69,7 @@ def forward_by_size(net: Callable[[Tensor], Tensor], inputs: Mapping[str, Tensor
     return outputs
 
 
-def teacher_labels(teacher: Callable[[Tensor], Tensor], views: Mapping[str, View]) -> dict[str, Tensor]:
+def label_views(teacher: Callable[[Tensor], Tensor], views: Mapping[str, View]) -> dict[str, Tensor]:
     """The teacher's label of each view that has a term for it.
 
     Args:
@@ -85,9 +85,9 @@ def teacher_labels(teacher: Callable[[Tensor], Tensor], views: Mapping[str, View
         return known | forward_by_size(teacher, unknown)
 
 
-def student_outputs(student: Callable[[Tensor], Tensor], views: Mapping[str, View]) -> dict[str, Tensor]:
+def answer_views(student: Callable[[Tensor], Tensor], views: Mapping[str, View]) -> dict[str, Tensor]:
     """S(F(u)) of each view u by name, to be turned back by who compares it. Carries the student's graph."""
-    return forward_by_size(student, {name: view.seen() for name, view in views.items()})
+    return forward_by_size(student, {name: view.transform_input() for name, view in views.items()})
 
 
 def split(views: Mapping[str, View], parts: int) -> list[dict[str, View]]:
@@ -108,12 +108,14 @@ def split(views: Mapping[str, View], parts: int) -> list[dict[str, View]]:
         return [dict(views)]
     for name, view in views.items():
         if view.lq.shape[0] % parts:
-            raise UserError(f'train.accumulate: {view.lq.shape[0]} samples of {name} do not make {parts} parts of '
-                            'equal size; write an accumulate that divides batch_size_per_gpu.')  # fmt: skip
+            raise UserError(
+                f'train.accumulate: {view.lq.shape[0]} samples of {name} do not make {parts} parts of '
+                'equal size; write an accumulate that divides batch_size_per_gpu.'
+            )
     return [{name: _part(view, index, parts) for name, view in views.items()} for index in range(parts)]
 
 
-def share(criterion: nn.Module, parts: int) -> float:
+def weigh_part(criterion: nn.Module, parts: int) -> float:
     """What a criterion's value for one part is to be multiplied by, so that the parts add up to that of the whole.
 
     Args:
@@ -131,5 +133,6 @@ def _part(view: View, index: int, parts: int) -> View:
     if transform is not None:
         draws = tuple((op, draw.tensor_split(parts)[index]) for op, draw in transform.draws)
         transform = InvertibleTransform(draws, transform.size)
-    return replace(view, lq=view.lq.tensor_split(parts)[index], gt=cut(view.gt), label=cut(view.label),
-                   transform=transform)  # fmt: skip
+    return replace(
+        view, lq=view.lq.tensor_split(parts)[index], gt=cut(view.gt), label=cut(view.label), transform=transform
+    )

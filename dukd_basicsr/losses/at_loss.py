@@ -30,10 +30,10 @@ class ATLoss(FeatureLoss):
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Half the squared distance of the attention maps of (B, C, H, W) and (B, C', H, W), mean over samples."""
-        difference = attention(student, self.power) - attention(teacher, self.power)
+        difference = map_attention(student, self.power) - map_attention(teacher, self.power)
         return difference.square().sum(1).mean() / 2
 
 
-def attention(activations: Tensor, power: float = 2.0) -> Tensor:
+def map_attention(activations: Tensor, power: float = 2.0) -> Tensor:
     """The attention maps of (B, C, H, W), as vectors (B, H * W) of length 1; of length 0 where all is 0."""
     return F.normalize(activations.abs().pow(power).sum(1).flatten(1), dim=1)

@@ -49,6 +49,6 @@ class CrossKDLoss(TappedLoss):
         """
         terms = [
             (teacher_from(place, adapt(s)) - label.detach()).abs().mean()
-            for place, (adapt, s, _) in enumerate(self.matched(student, teacher))
+            for place, (adapt, s, _) in enumerate(self.match(student, teacher))
         ]
         return self.loss_weight * torch.stack(terms).sum()

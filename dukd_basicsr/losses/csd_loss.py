@@ -55,8 +55,10 @@ class CSDLoss(nn.Module):
     ) -> None:
         super().__init__()
         if len(layer_weights) != len(_LAYERS):
-            raise UserError(f'CSDLoss: layer_weights: {len(layer_weights)} numbers for {len(_LAYERS)} layers; write '
-                            'five, or leave them out.')  # fmt: skip
+            raise UserError(
+                f'CSDLoss: layer_weights: {len(layer_weights)} numbers for {len(_LAYERS)} layers; write '
+                'five, or leave them out.'
+            )
         self.loss_weight, self.negatives, self.layer_weights = loss_weight, negatives, tuple(layer_weights)
         self.vgg = random_vgg() if vgg == RANDOM else load_vgg(vgg)
         self.register_buffer('mean', torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1))
@@ -71,12 +73,12 @@ class CSDLoss(nn.Module):
             lq (Tensor): What both have seen, (B, C, H, W).
         """
         with torch.no_grad():
-            positive = self.features(label)
-            negative = self.features(imresize(lq, output.shape[-1] // lq.shape[-1]))
-        terms = contrast(self.features(output), positive, negative, self.layer_weights, self.negatives)
+            positive = self.extract_features(label)
+            negative = self.extract_features(imresize(lq, output.shape[-1] // lq.shape[-1]))
+        terms = contrast(self.extract_features(output), positive, negative, self.layer_weights, self.negatives)
         return self.loss_weight * terms.mean()
 
-    def features(self, images: Tensor) -> list[Tensor]:
+    def extract_features(self, images: Tensor) -> list[Tensor]:
         """The five layers of images (B, C, H, W) in [0, 1]."""
         x, found = (images - self.mean) / self.std, []
         for place, layer in enumerate(self.vgg):
@@ -134,10 +136,10 @@ def contrast(
     shifts = range(1, min(most, batch - 1) + 1) if batch > 1 else range(1)
     terms = []
     for weight, s, t, n in zip(weights, student, teacher, negative, strict=True):
-        away = torch.stack([_distance(s, n.roll(-shift, 0)) for shift in shifts]).sum(0)
-        terms.append(weight * _distance(s, t) / (away + _EPS))
+        away = torch.stack([_measure_distance(s, n.roll(-shift, 0)) for shift in shifts]).sum(0)
+        terms.append(weight * _measure_distance(s, t) / (away + _EPS))
     return torch.stack(terms).sum(0)
 
 
-def _distance(x: Tensor, y: Tensor) -> Tensor:
+def _measure_distance(x: Tensor, y: Tensor) -> Tensor:
     return (x - y).abs().mean((1, 2, 3))

@@ -42,21 +42,22 @@ class FAKDLoss(FeatureLoss):
     ) -> None:
         super().__init__(loss_weight)
         self.kinds: dict[str, Callable[[Tensor], Tensor]] = {
-            'spatial': partial(spatial_affinity, largest_side=largest_side),
-            'channel': channel_affinity,
-            'instance': instance_affinity,
+            'spatial': partial(compare_pixels, largest_side=largest_side),
+            'channel': compare_channels,
+            'instance': compare_samples,
         }
         wrong = next((name for name in affinities if name not in self.kinds), None)
         if wrong is not None or not affinities or isinstance(affinities, str):
-            raise UserError(f'FAKDLoss: affinities: {affinities} is not a list of affinities.'
-                            f'{did_you_mean(str(wrong), self.kinds)}')  # fmt: skip
+            raise UserError(
+                f'FAKDLoss: affinities: {affinities} is not a list of affinities.{did_you_mean(str(wrong), self.kinds)}'
+            )
         self.affinities = tuple(affinities)
         self.same_width = 'channel' in affinities
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         """As FeatureLoss; an adapter is asked for channels only, else it could be what learns the affinity."""
         terms = []
-        for adapt, s, t in self.matched(student, teacher):
+        for adapt, s, t in self.match(student, teacher):
             for name in self.affinities:
                 affinity = self.kinds[name]
                 own = adapt(s) if name == 'channel' else s
@@ -64,7 +65,7 @@ class FAKDLoss(FeatureLoss):
         return self.loss_weight * torch.stack(terms).sum()
 
 
-def spatial_affinity(features: Tensor, largest_side: int | None = None) -> Tensor:
+def compare_pixels(features: Tensor, largest_side: int | None = None) -> Tensor:
     """Cosines between the pixels of (B, C, H, W): (B, HW, HW), of averaged pixels where a side exceeds the largest."""
     if largest_side is not None:
         cell = math.ceil(max(features.shape[-2:]) / largest_side)
@@ -74,13 +75,13 @@ def spatial_affinity(features: Tensor, largest_side: int | None = None) -> Tenso
     return pixels.transpose(1, 2) @ pixels
 
 
-def channel_affinity(features: Tensor) -> Tensor:
+def compare_channels(features: Tensor) -> Tensor:
     """Cosines between the channels of (B, C, H, W): (B, C, C)."""
     channels = F.normalize(features.flatten(2), dim=2)
     return channels @ channels.transpose(1, 2)
 
 
-def instance_affinity(features: Tensor) -> Tensor:
+def compare_samples(features: Tensor) -> Tensor:
     """Inner products between the samples of (B, C, H, W), each row of length 1: (B, B)."""
     samples = features.flatten(1)
     return F.normalize(samples @ samples.T, dim=1)

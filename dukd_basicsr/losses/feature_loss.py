@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +54,7 @@ class TappedLoss(nn.Module):
         """
         pairs = zip(student, teacher, strict=True)
         self.adapters = nn.ModuleList(
-            adapter(s, t, generator) if self.same_width and s != t else nn.Identity() for s, t in pairs
+            build_adapter(s, t, generator) if self.same_width and s != t else nn.Identity() for s, t in pairs
         )
 
     def draw(self, step: int, process: int) -> None:
@@ -65,13 +65,11 @@ class TappedLoss(nn.Module):
             process (int): A seed of this process.
         """
 
-    def matched(
-        self, student: Sequence[Tensor], teacher: Sequence[Tensor]
-    ) -> Iterator[tuple[nn.Module, Tensor, Tensor]]:
+    def match(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Iterator[tuple[nn.Module, Tensor, Tensor]]:
         """Each tap's adapter, the student's map, and the teacher's in that map's size, detached."""
         adapters = self.adapters or [nn.Identity() for _ in student]
         for adapt, s, t in zip(adapters, student, teacher, strict=True):
-            yield adapt, s, resized(t.detach(), s.shape[-2:])
+            yield adapt, s, resize_map(t.detach(), s.shape[-2:])
 
 
 class FeatureLoss(TappedLoss):
@@ -95,7 +93,7 @@ class FeatureLoss(TappedLoss):
         Returns:
             Tensor: A scalar.
         """
-        terms = [self.compare(adapt(s), t) for adapt, s, t in self.matched(student, teacher)]
+        terms = [self.compare(adapt(s), t) for adapt, s, t in self.match(student, teacher)]
         return self.loss_weight * torch.stack(terms).sum()
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
@@ -103,7 +101,7 @@ class FeatureLoss(TappedLoss):
         raise NotImplementedError(f'{type(self).__name__} defines no compare(student, teacher).')
 
 
-def adapter(inputs: int, outputs: int, generator: torch.Generator | None = None, side: int = 1) -> nn.Conv2d:
+def build_adapter(inputs: int, outputs: int, generator: torch.Generator | None = None, side: int = 1) -> nn.Conv2d:
     """A convolution that starts as torch's do, but with a bias of 0 and no draw from the global generator.
 
     Args:
@@ -115,12 +113,11 @@ def adapter(inputs: int, outputs: int, generator: torch.Generator | None = None,
     convolution: nn.Conv2d = skip_init(nn.Conv2d, inputs, outputs, side, padding=side // 2)
     bound = (inputs * side**2) ** -0.5
     nn.init.uniform_(convolution.weight, -bound, bound, generator=generator)
-    assert convolution.bias is not None  # noqa: S101  for mypy
-    nn.init.zeros_(convolution.bias)
+    nn.init.zeros_(cast('Tensor', convolution.bias))
     return convolution
 
 
-def resized(teacher: Tensor, size: torch.Size) -> Tensor:
+def resize_map(teacher: Tensor, size: torch.Size) -> Tensor:
     """A map in another size, bilinearly and antialiased; itself where it has that size.
 
     It is the teacher's that is resized: no gradient passes, for which CUDA has no deterministic kernel.

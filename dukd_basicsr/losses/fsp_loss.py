@@ -32,14 +32,16 @@ class FSPLoss(FeatureLoss):
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         """As FeatureLoss, over the pairs of neighbouring taps."""
-        maps = [(adapt(s), t) for adapt, s, t in self.matched(student, teacher)]
-        terms = [(flow(s1, s2) - flow(t1, t2)).square().mean() for (s1, t1), (s2, t2) in pairwise(maps)]
+        maps = [(adapt(s), t) for adapt, s, t in self.match(student, teacher)]
+        terms = [(measure_flow(s1, s2) - measure_flow(t1, t2)).square().mean() for (s1, t1), (s2, t2) in pairwise(maps)]
         return self.loss_weight * torch.stack(terms).sum()
 
 
-def flow(first: Tensor, second: Tensor) -> Tensor:
+def measure_flow(first: Tensor, second: Tensor) -> Tensor:
     """The FSP matrix (B, C1, C2) of two maps (B, C, H, W); the larger one is averaged to the other's size."""
     size = min(first.shape[-2], second.shape[-2]), min(first.shape[-1], second.shape[-1])
-    first, second = (F.adaptive_avg_pool2d(each, size) if each.shape[-2:] != size else each
-                     for each in (first, second))  # fmt: skip
-    return first.flatten(2) @ second.flatten(2).transpose(1, 2) / (size[0] * size[1])
+    first, second = (
+        (features if features.shape[-2:] == size else F.adaptive_avg_pool2d(features, size)).flatten(2)
+        for features in (first, second)
+    )
+    return first @ second.transpose(1, 2) / (size[0] * size[1])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dukd_basicsr.losses.feature_loss import Going, TappedLoss, adapter
+from dukd_basicsr.losses.feature_loss import Going, TappedLoss, build_adapter
 
 
 @LOSS_REGISTRY.register()
@@ -93,26 +94,26 @@ class MiPKDLoss(TappedLoss):
         """
         feature, block, reconstruction = self.weights
         terms = []
-        for place, (mixer, s, t) in enumerate(self.matched(student, teacher)):
-            assert isinstance(mixer, Mixer)  # noqa: S101  for mypy
-            mixture = mixer(s, t, self.mask(place, s))
-            terms += [feature * F.l1_loss(mixer.decode_teacher(mixture), t),
-                      reconstruction * mixer.reconstruction(s.detach(), t)]  # fmt: skip
+        for place, (adapters, s, t) in enumerate(self.match(student, teacher)):
+            mixer = cast('Mixer', adapters)
+            mixture = mixer(s, t, self.draw_mask(place, s))
+            terms.append(feature * F.l1_loss(mixer.decode_teacher(mixture), t))
+            terms.append(reconstruction * mixer.compare_reconstructions(s.detach(), t))
             if block:
                 answer = (
                     student_from(place, mixer.decode_student(mixture))
-                    if self.by_student(place)
+                    if self.is_students_turn(place)
                     else teacher_from(place, mixer.decode_teacher(mixture))
                 )
                 terms.append(block * F.l1_loss(answer, label.detach()))
         self.seen += len(label)
         return self.loss_weight * torch.stack(terms).sum()
 
-    def by_student(self, place: int) -> bool:
+    def is_students_turn(self, place: int) -> bool:
         """Whether it is the student that goes on from the mixture of a tap in this step."""
         return bool(self.step >> place % 63 & 1)  # a seed is 63 bits that are 0 or 1 with the same probability
 
-    def mask(self, place: int, features: Tensor) -> Tensor:
+    def draw_mask(self, place: int, features: Tensor) -> Tensor:
         """Which elements of the mixture of a tap are the teacher's: (B, latent, H, W) of booleans, a draw a sample."""
         size = (self.latent or features.shape[1], *features.shape[-2:])
         generator = torch.Generator(features.device)
@@ -135,16 +136,16 @@ class Mixer(nn.Module):
 
     def __init__(self, student: int, teacher: int, latent: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        self.encode_student = adapter(student, latent, generator, side=3)
-        self.encode_teacher = adapter(teacher, latent, generator, side=3)
-        self.decode_student = adapter(latent, student, generator, side=3)
-        self.decode_teacher = adapter(latent, teacher, generator, side=3)
+        self.encode_student = build_adapter(student, latent, generator, side=3)
+        self.encode_teacher = build_adapter(teacher, latent, generator, side=3)
+        self.decode_student = build_adapter(latent, student, generator, side=3)
+        self.decode_teacher = build_adapter(latent, teacher, generator, side=3)
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         """The mixture (B, latent, H, W) of two maps of that size: the teacher's where the mask says so."""
         return torch.where(mask, self.encode_teacher(teacher), self.encode_student(student))
 
-    def reconstruction(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def compare_reconstructions(self, student: Tensor, teacher: Tensor) -> Tensor:
         """How far both auto-encoders are from giving back what they are given, as a scalar."""
         return F.l1_loss(self.decode_teacher(self.encode_teacher(teacher)), teacher) + F.l1_loss(
             self.decode_student(self.encode_student(student)), student

@@ -47,16 +47,16 @@ class RKDLoss(FeatureLoss):
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The loss of the relations between the samples of (B, C, H, W) and of (B, C', H', W')."""
-        s, t = squared_distances(student), squared_distances(teacher)
+        s, t = square_distances(student), square_distances(teacher)
         loss = 0 * student.sum()
         if self.distance_weight and len(s) > 1:
-            loss = loss + self.distance_weight * F.smooth_l1_loss(distances(s), distances(t))
+            loss = loss + self.distance_weight * F.smooth_l1_loss(scale_distances(s), scale_distances(t))
         if self.angle_weight and len(s) > 2:
-            loss = loss + self.angle_weight * F.smooth_l1_loss(angles(s), angles(t))
+            loss = loss + self.angle_weight * F.smooth_l1_loss(measure_angles(s), measure_angles(t))
         return loss
 
 
-def squared_distances(features: Tensor) -> Tensor:
+def square_distances(features: Tensor) -> Tensor:
     """||x_i - x_j||^2 between the flattened samples of (B, C, H, W): (B, B), symmetric, 0 on the diagonal."""
     points = features.flatten(1)
     points = points - points.mean(0)  # distances stay, and what they are differences of becomes small
@@ -65,28 +65,28 @@ def squared_distances(features: Tensor) -> Tensor:
     return (squares[:, None] + squares[None, :] - products - products.T).clamp_min(0)
 
 
-def distances(squares: Tensor) -> Tensor:
+def scale_distances(squares: Tensor) -> Tensor:
     """Distances between different samples over their mean: (B, B) squared ones to (B * (B - 1),)."""
-    far = _lengths(squares)[_different(squares)]
+    far = _take_root(squares)[_mask_different(squares)]
     return far / far.mean().clamp_min(_EPS)
 
 
-def angles(squares: Tensor) -> Tensor:
+def measure_angles(squares: Tensor) -> Tensor:
     """Cosines at j between i and k of all triples of different samples: (B, B) squared distances to a vector.
 
     By the law of cosines, so that no difference of two samples is ever kept: (d_ij^2 + d_jk^2 - d_ik^2) / 2 d_ij d_jk.
     """
-    lengths = _lengths(squares)
+    lengths = _take_root(squares)
     products = squares[:, :, None] + squares[None, :, :] - squares[:, None, :]
     cosines = products / (2 * lengths[:, :, None] * lengths[None, :, :])
-    different = _different(squares)
+    different = _mask_different(squares)
     return cosines[different[:, :, None] & different[None, :, :] & different[:, None, :]]
 
 
-def _lengths(squares: Tensor) -> Tensor:
+def _take_root(squares: Tensor) -> Tensor:
     """Square roots whose gradient stays finite at 0."""
     return squares.clamp_min(_EPS).sqrt()
 
 
-def _different(squares: Tensor) -> Tensor:
+def _mask_different(squares: Tensor) -> Tensor:
     return ~torch.eye(len(squares), dtype=torch.bool, device=squares.device)

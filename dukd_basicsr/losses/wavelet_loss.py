@@ -29,12 +29,12 @@ class WaveletLoss(nn.Module):
         rest = output - target.detach()  # the transform is linear: one of the difference is enough
         loss = output.new_zeros(())
         for _ in range(self.levels):
-            rest, *details = haar(rest)
+            rest, *details = transform_haar(rest)
             loss = loss + sum(detail.abs().mean() for detail in details) / 3
         return self.loss_weight * (loss + rest.abs().mean())
 
 
-def haar(image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def transform_haar(image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """One level of the orthonormal Haar transform of (B, C, H, W): LL, LH, HL, HH of half the sides.
 
     Odd sides are continued by a zero, as in the authors' code.

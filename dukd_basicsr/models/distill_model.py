@@ -21,8 +21,8 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from dukd_basicsr.data.cache.fit import find_misfit
 from dukd_basicsr.data.seeds import step_seed
 from dukd_basicsr.distillation.features import FeatureTerms
-from dukd_basicsr.distillation.teacher import AbsentTeacher, Teacher, TeacherGroup, build_teacher
-from dukd_basicsr.distillation.views import View, share, split, student_outputs, teacher_labels
+from dukd_basicsr.distillation.teacher import NoTeacher, Teacher, TeacherGroup, build_teacher
+from dukd_basicsr.distillation.views import View, answer_views, label_views, split, weigh_part
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluation.teacher_metrics import log_teacher_metrics
 from dukd_basicsr.networks import padding
@@ -76,8 +76,10 @@ class DistillModel(SRModel):
 
     def _compile(self) -> None:
         if isinstance(self.net_g, DataParallel):
-            raise UserError('train.compile: compiled networks run on several GPUs as one process for each; add '
-                            '--launcher pytorch and start it with torchrun, or write compile: false.')  # fmt: skip
+            raise UserError(
+                'train.compile: compiled networks run on several GPUs as one process for each; add '
+                '--launcher pytorch and start it with torchrun, or write compile: false.'
+            )
         teachers: list[Any] = list(self.net_t.members)
         compile_in_place([self.get_bare_model(self.net_g), *(each.net for each in teachers)], self.device)
 
@@ -87,14 +89,14 @@ class DistillModel(SRModel):
             net = channels_last(net)
         return super().model_to_device(net)
 
-    def _build_teacher(self) -> Teacher | TeacherGroup | AbsentTeacher:
+    def _build_teacher(self) -> Teacher | TeacherGroup | NoTeacher:
         """The teacher; none where no term asks one, or where a cache of its labels is trained from: the right one."""
         in_cache = is_cached(self.opt) and not self.opt.get('dry_run')
         problem = find_misfit(self.opt, Path.cwd()) if in_cache else None
         if problem:
             raise UserError(f'datasets.train.dataroot_upcycled: {problem}')
         if not asks_teacher(self.opt):
-            return AbsentTeacher()
+            return NoTeacher()
         teacher = build_teacher(self.opt)
         precision = (self.opt['train'].get('teacher_opt') or {}).get('precision')
         for member in teacher.members:
@@ -120,20 +122,22 @@ class DistillModel(SRModel):
 
     def _build_features(self, feature_opt: Mapping[str, Any]) -> FeatureTerms:
         teachers: list[Any] = list(self.net_t.members)
-        bare, seed = [each.net for each in teachers], step_seed(self.opt.get('manual_seed', 0), 0, 0)
+        bare, seed = [each.net for each in teachers], self._seed(0)
         channels = input_channels(self.opt['network_g'])
         precisions = self.dtype, teachers[0].dtype if teachers else None
         features = FeatureTerms(feature_opt, self.get_bare_model(self.net_g), bare, channels, seed, precisions)
         if features.pairs and isinstance(self.net_g, DataParallel):
-            raise UserError('train.feature_opt: features are read on several GPUs as one process for each; add '
-                            '--launcher pytorch and start it with torchrun.')  # fmt: skip
+            raise UserError(
+                'train.feature_opt: features are read on several GPUs as one process for each; add '
+                '--launcher pytorch and start it with torchrun.'
+            )
         return features.to(self.device)
 
     def setup_optimizers(self) -> None:
         """As SRModel, with the adapters of `train.feature_opt` beside the student's parameters."""
         super().setup_optimizers()
         # In the group of the student's: one more would be one more learning rate in every line of the log.
-        self.optimizer_g.param_groups[0]['params'] += self.features.trained().values()
+        self.optimizer_g.param_groups[0]['params'] += self.features.list_trained().values()
 
     def build_views(self, current_iter: int) -> dict[str, View]:
         """The inputs of this iteration by name; the plain pair is 'lq'."""
@@ -141,7 +145,7 @@ class DistillModel(SRModel):
         asked = self.cri_kd is not None or bool(self.features)
         return {'lq': View(self.lq, gt=self.gt, label=label, ask_teacher=asked)}
 
-    def loss_terms(
+    def compute_terms(
         self, views: Mapping[str, View], outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """Weighted terms whose sum is the loss. The same keys every time: ranks reduce them by position.
@@ -152,48 +156,50 @@ class DistillModel(SRModel):
             labels (Mapping[str, Tensor]): What the teacher says of those that it was asked about.
         """
         plain, label = views['lq'], labels.get('lq')
-        output = plain.turned_back(outputs['lq'])
+        output = plain.turn_back(outputs['lq'])
         return {
-            'l_pix': self.term(self.cri_pix, output, plain.gt),
-            'l_kd': self.term(self.cri_kd, output, label),
-            **self._feature_terms(plain, output, label),
+            'l_pix': self.compare(self.cri_pix, output, plain.gt),
+            'l_kd': self.compare(self.cri_kd, output, label),
+            **self._compare_features(plain, output, label),
         }
 
-    def _feature_terms(self, view: View, output: Tensor, label: Tensor | None) -> dict[str, Tensor]:
-        shares = [share(loss, self.accumulate) for loss in self.features.losses.values()]
+    def _compare_features(self, view: View, output: Tensor, label: Tensor | None) -> dict[str, Tensor]:
+        shares = [weigh_part(loss, self.accumulate) for loss in self.features.losses.values()]
         terms = self.features(view.lq, output, label, view.gt)
         return {name: value * part for (name, value), part in zip(terms.items(), shares, strict=True)}
 
-    def term(self, criterion: nn.Module | None, output: Tensor | None, target: Tensor | None) -> Tensor:
+    def compare(self, criterion: nn.Module | None, output: Tensor | None, target: Tensor | None) -> Tensor:
         """`criterion(output, target)`, a micro-batch's share of it, or zero where one of the three is switched off."""
         if criterion is None or output is None or target is None:
             return self.lq.new_zeros(())
         value = criterion(output, target)
-        return value if self.accumulate == 1 else value * share(criterion, self.accumulate)
+        return value if self.accumulate == 1 else value * weigh_part(criterion, self.accumulate)
+
+    def _seed(self, current_iter: int, rank: int = 0) -> int:
+        return step_seed(self.opt.get('manual_seed', 0), rank, current_iter)
 
     def optimize_parameters(self, current_iter: int) -> None:
         """One step: views; labels, outputs, loss and backward for each part of them; one update."""
         views = self.build_views(current_iter)
         if isinstance(self.net_t, TeacherGroup):
-            self.net_t.draw(step_seed(self.opt.get('manual_seed', 0), 0, current_iter))
-        self.features.draw(*(step_seed(self.opt.get('manual_seed', 0), rank, current_iter)
-                             for rank in (0, self.opt.get('rank', 0))))  # fmt: skip
+            self.net_t.draw(self._seed(current_iter))
+        self.features.draw(self._seed(current_iter), self._seed(current_iter, self.opt.get('rank', 0)))
         self.optimizer_g.zero_grad()
         *others, last = split(views, self.accumulate)
-        with self._without_reducing():
-            parts = [self._backward(part) for part in others]
-        parts.append(self._backward(last))
+        with self._skip_reducing():
+            parts = [self._backpropagate(part) for part in others]
+        parts.append(self._backpropagate(last))
         # Kept on the device: reading a value would make the host wait for every step, and few steps are logged.
         self.log_dict = {name: reduce(add, (part[name] for part in parts)) for name in parts[0]}
         self._update(torch.stack(list(self.log_dict.values())).sum())
 
-    def _backward(self, views: Mapping[str, View]) -> dict[str, Tensor]:
+    def _backpropagate(self, views: Mapping[str, View]) -> dict[str, Tensor]:
         """Add the gradient of some views' loss, a graph of its own; returns its terms."""
         views = {'lq': views['lq'], **views}  # first through the networks: its samples' features are kept
         student = partial(padding.forward, reduced(self.net_g, self.dtype), requirement=self.size_requirement)
-        with self.features.reading(views['lq'].lq.shape[0]):
-            labels = teacher_labels(self.net_t, views)
-            terms = self.loss_terms(views, student_outputs(student, views), labels)
+        with self.features.record(views['lq'].lq.shape[0]):
+            labels = label_views(self.net_t, views)
+            terms = self.compute_terms(views, answer_views(student, views), labels)
         self.scaler.scale(torch.stack(list(terms.values())).sum()).backward()
         return {name: value.detach() for name, value in terms.items()}
 
@@ -208,13 +214,13 @@ class DistillModel(SRModel):
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)
 
-    def _without_reducing(self) -> AbstractContextManager[None]:
+    def _skip_reducing(self) -> AbstractContextManager[None]:
         """While gradients of parts add up, ranks need not exchange them: the last part's backward does it for all."""
         return self.net_g.no_sync() if isinstance(self.net_g, DistributedDataParallel) else nullcontext()
 
     def training_state(self) -> dict[str, Any]:
         """As BaseModel, with the adapters of `train.feature_opt`."""
-        adapters = self.features.trained_state()
+        adapters = self.features.copy_trained()
         return {**super().training_state(), **({'adapters': adapters} if adapters else {})}
 
     def resume_training(self, resume_state: dict[str, Any]) -> None:

@@ -11,8 +11,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor
 
 from dukd_basicsr.consistency import InvertibleTransform
-from dukd_basicsr.data.seeds import step_seed
-from dukd_basicsr.distillation.views import View, pick, share
+from dukd_basicsr.distillation.views import View, pick, weigh_part
 from dukd_basicsr.losses.dukd_loss import TERMS, Answer
 from dukd_basicsr.models.distill_model import DistillModel
 from dukd_basicsr.options import dukd_options
@@ -57,21 +56,21 @@ class DUKDModel(DistillModel):
 
     def build_views(self, current_iter: int) -> dict[str, View]:
         """The plain pair, then the zoom-in crops and the zoomed-out patch where they are on, as far as not brought."""
-        self.generator.manual_seed(step_seed(self.opt.get('manual_seed', 0), self.opt.get('rank', 0), current_iter))
+        self.generator.manual_seed(self._seed(current_iter, self.opt.get('rank', 0)))
         self.progress = progress(self.dukd.schedule, current_iter)
         plain = super().build_views(current_iter)
         if not self.progress:
             return plain
-        samples = self._samples()
-        views = {name: view.of(samples['lq']) for name, view in plain.items()}
-        views['lq'] = replace(views['lq'], transform=self._draw('lq', views['lq'].lq))
+        samples = self._draw_samples()
+        views = {name: view.select(samples['lq']) for name, view in plain.items()}
+        views['lq'] = replace(views['lq'], transform=self._draw_transform('lq', views['lq'].lq))
         if self.dukd.zoom_in:
             views['zoom_in'] = self._zoom_in(self.dukd.zoom_in, samples['zoom_in'])
         if self.dukd.zoom_out:
             views['zoom_out'] = self._zoom_out(self.dukd.zoom_out, samples['zoom_out'])
         return views
 
-    def _samples(self) -> dict[str, Tensor | None]:
+    def _draw_samples(self) -> dict[str, Tensor | None]:
         """Which samples of the batch make which view, by their places; None for all of them."""
         if self.dukd.in_batch is None:
             return dict.fromkeys(['lq', *self.dukd.parts])
@@ -84,24 +83,24 @@ class DUKDModel(DistillModel):
         """Crops of the HR patches, as brought or cut now."""
         crops, label = (self.upcycled.get(name) for name in ('zoom_in', 'zoom_in_label'))
         if crops is not None:
-            view = View(crops, label=label).of(samples)
+            view = View(crops, label=label).select(samples)
         else:
             size, grid = min(self.lq.shape[-2:]), part.crops == 'grid'
             view = View(zoom_in(pick(self.gt, samples), size, part.num, self.generator, grid))
-        return replace(view, transform=self._draw('zoom_in', view.lq))
+        return replace(view, transform=self._draw_transform('zoom_in', view.lq))
 
     def _zoom_out(self, part: ZoomOut, samples: Tensor | None) -> View:
         """The LR patches shrunk, as brought or made now."""
         small, label = (self.upcycled.get(name) for name in ('zoom_out', 'zoom_out_label'))
         if small is not None:
-            view = View(small, self.lq, label).of(samples)
+            view = View(small, self.lq, label).select(samples)
         else:
             lq = pick(self.lq, samples)
             view = View(zoom_out(lq, self.opt['scale']), lq)
         gt = view.gt if part.gt else None
-        return replace(view, gt=gt, ask_teacher=part.teacher, transform=self._draw('zoom_out', view.lq))
+        return replace(view, gt=gt, ask_teacher=part.teacher, transform=self._draw_transform('zoom_out', view.lq))
 
-    def loss_terms(
+    def compute_terms(
         self, views: Mapping[str, View], outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """Add l_zoom_in, l_zoom_out_kd and l_zoom_out_pix, zero where switched off."""
@@ -111,11 +110,11 @@ class DUKDModel(DistillModel):
             if name in views
         }
         found, zero = self.cri_dukd(**answers), self.lq.new_zeros(())
-        factor = self.progress * share(self.cri_dukd, self.accumulate)
+        factor = self.progress * weigh_part(self.cri_dukd, self.accumulate)
         terms = {f'l_{name}': found[name] * factor if name in found else zero for name in TERMS}
-        return super().loss_terms(views, outputs, labels) | terms
+        return super().compute_terms(views, outputs, labels) | terms
 
-    def _draw(self, view: str, u: Tensor) -> InvertibleTransform | None:
+    def _draw_transform(self, view: str, u: Tensor) -> InvertibleTransform | None:
         """F for one view, where label consistency is on for it."""
         consistency = self.dukd.consistency
         if consistency is None or view not in consistency.views:

@@ -47,7 +47,7 @@ class DUKDRealModel(DUKDModel):
     def init_training_settings(self) -> None:
         """As DUKDModel, with what makes the pairs."""
         self.degradation = Degradation(self.opt).to(self.device)
-        self.sharpen = USMSharp().to(self.device) if self.opt['gt_usm'] else None
+        self.usm_sharpener = USMSharp().to(self.device) if self.opt['gt_usm'] else None
         self.pool = PairPool(self.opt.get('queue_size', 180))
         super().init_training_settings()
 
@@ -73,18 +73,18 @@ class DUKDRealModel(DUKDModel):
     def _make_pairs(self, images: Tensor, kernels: Kernels, zoom: bool) -> None:
         """Set `lq` and `gt`, and the zoom-in crops where they are asked for and degraded ones."""
         scale = self.opt['scale']
-        lq = self.degradation(self._sharpened(images), kernels, scale)
+        lq = self.degradation(self._sharpen(images), kernels, scale)
         gt, lq = paired_random_crop(images, lq, self.opt['gt_size'], scale)
         self.lq, gt = self.pool.exchange(lq.contiguous(), gt)
-        self.gt = self._sharpened(gt)
+        self.gt = self._sharpen(gt)
         part = self.dukd.zoom_in if zoom else None
         if part and self.opt.get('zoom_in_degraded', True):
             # The pool has no kernels; those of the new images are as good as any, one for each sample.
             degraded = self.degradation(self.gt, kernels, scale=1)
             self.upcycled['zoom_in'] = zoom_in(degraded, min(lq.shape[-2:]), part.num, grid=part.crops == 'grid')
 
-    def _sharpened(self, images: Tensor) -> Tensor:
-        return images if self.sharpen is None else self.sharpen(images.contiguous())
+    def _sharpen(self, images: Tensor) -> Tensor:
+        return images if self.usm_sharpener is None else self.usm_sharpener(images.contiguous())
 
     def training_state(self) -> dict[str, Any]:
         """As DistillModel, with the pool."""

@@ -22,7 +22,7 @@ def going(net, path, dtype=None):
 def own(net, path, x):
     """What a module of the network answers to an image, and what the network does."""
     taps = Taps(net, [path], 'key')
-    with torch.no_grad(), taps.reading(len(x)):
+    with torch.no_grad(), taps.record(len(x)):
         answer = padding.forward(net, x, padding.size_requirement(net))
         return taps.read(path, x.shape[-2:]), answer
 

@@ -62,7 +62,7 @@ def test_both_networks_go_on_in_some_steps(tmp_path):
     model, routes = build_model(train_options(tmp_path, feature_opt=GOING_ON)), set()
     for iteration in range(1, 9):
         step(model, batch(2), iteration)
-        routes |= {model.features.losses['mipkd'].by_student(place) for place in (0, 1)}
+        routes |= {model.features.losses['mipkd'].is_students_turn(place) for place in (0, 1)}
     assert routes == {True, False}
 
 
@@ -76,8 +76,8 @@ def test_the_gradient_reaches_the_student_and_what_is_trained_with_it_and_never_
         assert torch.isfinite(gradient).all()
         assert gradient.abs().max() > 0
         assert all(p.grad is None and not p.requires_grad for p in model.net_t.parameters())
-        assert all(p.grad.abs().max() > 0 for p in model.features.trained().values())
-    assert (len(model.features.trained()) > 0) == (name != 'rkd')
+        assert all(p.grad.abs().max() > 0 for p in model.features.list_trained().values())
+    assert (len(model.features.list_trained()) > 0) == (name != 'rkd')
     before = dict(model.net_t.net.state_dict())
     torch.testing.assert_close(before, torch.load(tmp_path / 'teacher.pth', weights_only=True)['params'])
 

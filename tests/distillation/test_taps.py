@@ -8,7 +8,7 @@ from basicsr.models import build_model
 from torch import nn
 
 from dukd_basicsr import options
-from dukd_basicsr.distillation.taps import Taps, blocks, default_pairs, shapes
+from dukd_basicsr.distillation.taps import Taps, choose_pairs, find_blocks, find_shapes
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks import padding
 from dukd_basicsr.networks.weights import build_network
@@ -32,7 +32,7 @@ def test_a_tap_is_what_the_module_answers_though_the_network_changes_it_in_place
     net = build_network(STUDENT)
     taps = Taps(net, ['conv_after_body', 'body.0'], 'taps')
     x = torch.rand(2, 3, 8, 8)
-    with taps.reading(2):
+    with taps.record(2):
         net(x)
         found = taps.read('conv_after_body', (8, 8))
         body = taps.read('body.0', (8, 8))
@@ -45,11 +45,11 @@ def test_the_first_samples_are_kept_over_several_passes_and_nothing_else():
     net = build_network(STUDENT)
     taps = Taps(net, ['body.0'], 'taps')
     images = torch.rand(5, 3, 6, 6)
-    with taps.reading(3):
+    with taps.record(3):
         for part in images.split(2):
             net(part)
         kept = taps.read('body.0', (6, 6))
-    with taps.reading(5):
+    with taps.record(5):
         net(images)
         torch.testing.assert_close(kept, taps.read('body.0', (6, 6))[:3])
     net(images)
@@ -61,7 +61,7 @@ def test_tokens_are_maps_and_padding_is_cut():
     net = build_network(SWINIR).eval()
     taps = Taps(net, ['layers.1', 'conv_after_body'], 'taps')
     x = torch.rand(2, 3, 12, 10)
-    with torch.no_grad(), taps.reading(2):
+    with torch.no_grad(), taps.record(2):
         padding.forward(net, x, padding.size_requirement(net))
         tokens, after = taps.read('layers.1', (12, 10)), taps.read('conv_after_body', (12, 10))
         padded = padding.pad(x, padding.size_requirement(net))
@@ -78,7 +78,7 @@ def test_tokens_are_maps_and_padding_is_cut():
 def test_maps_of_another_scale_are_cut_in_proportion():
     net = nn.Sequential(nn.Conv2d(3, 4, 2, 2), nn.Upsample(scale_factor=4))
     taps = Taps(net, ['0', '1'], 'taps')
-    with taps.reading(1):
+    with taps.record(1):
         net(torch.rand(1, 3, 16, 8))
         assert taps.read('0', (9, 8)).shape == (1, 4, 5, 4)
         assert taps.read('1', (9, 8)).shape == (1, 4, 18, 16)
@@ -88,7 +88,7 @@ def test_shapes_are_probed_without_a_trace():
     net = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1), nn.BatchNorm2d(5), nn.Conv2d(5, 7, 3, padding=1)).train()
     before = copy.deepcopy(net.state_dict())
     taps = Taps(net, ['1', '2'], 'taps')
-    assert shapes(net, taps, ['2', '1'], torch.zeros(1, 3, 16, 16)) == [(7, 16, 16), (5, 16, 16)]
+    assert find_shapes(net, taps, ['2', '1'], torch.zeros(1, 3, 16, 16)) == [(7, 16, 16), (5, 16, 16)]
     assert net.training
     torch.testing.assert_close(dict(net.state_dict()), dict(before), rtol=0, atol=0)
 
@@ -113,13 +113,13 @@ def test_modules_that_give_no_map_or_are_not_called_are_sentences():
     net = build_network(SWINIR)
     taps = Taps(net, ['layers.0', 'layers.0.residual_group.blocks.0.attn', 'patch_embed'], 'key')
     with (
-        taps.reading(1),
+        taps.record(1),
         pytest.raises(UserError, match=r'key: "layers.0.residual_group.blocks.0.attn" answers \(4, 64'),
     ):
         net(torch.rand(1, 3, 16, 16))
     net = build_network(SWINIR)
     taps = Taps(net, ['layers'], 'key')  # a ModuleList, whose members are called one by one
-    with taps.reading(1):
+    with taps.record(1):
         net(torch.rand(1, 3, 16, 16))
         with pytest.raises(UserError, match='key: the network does not call its module "layers"'):
             taps.read('layers', (16, 16))
@@ -143,16 +143,16 @@ def test_default_pairs_lie_at_the_same_relative_depths(name, student, teacher):
     thin = {'EDSR': {'num_feat': 4}, 'SwinIR': {'embed_dim': 12},
             'RCAN': {'num_feat': 4, 'squeeze_factor': 4, 'num_block': 1}}  # fmt: skip
     nets = [build_network({**opt[key], **thin[opt[key]['type']]}) for key in ('network_g', 'network_t')]
-    assert default_pairs(*nets) == (student, teacher)
+    assert choose_pairs(*nets) == (student, teacher)
 
 
 def test_the_body_is_the_list_of_blocks():
-    assert blocks(build_network({**STUDENT, 'upscale': 4})) == ['body.0']  # its upsampler has four layers
+    assert find_blocks(build_network({**STUDENT, 'upscale': 4})) == ['body.0']  # its upsampler has four layers
     compact = build_network({'type': 'SRVGGNetCompact', 'num_conv': 3, 'num_feat': 4})
-    assert blocks(compact) == [f'body.{place}' for place in range(9)]
+    assert find_blocks(compact) == [f'body.{place}' for place in range(9)]
     wrapped = nn.ModuleDict({'model': build_network(TEACHER)})
-    assert blocks(wrapped) == ['model.body.0', 'model.body.1']
-    assert blocks(nn.Conv2d(3, 3, 3)) == []
+    assert find_blocks(wrapped) == ['model.body.0', 'model.body.1']
+    assert find_blocks(nn.Conv2d(3, 3, 3)) == []
 
 
 # --- in a model ---
@@ -191,7 +191,7 @@ def test_the_gradient_of_every_term_reaches_the_student(tmp_path):
         assert torch.isfinite(gradient).all()
         assert gradient.abs().max() > 0, name
         assert all(p.grad is None for p in model.net_t.parameters())
-        trained = model.features.trained()
+        trained = model.features.list_trained()
         assert (len(trained) > 0) == (name in ('fitnet', 'fakd', 'fsp'))
         assert all(p.grad.abs().max() > 0 for p in trained.values())
 
@@ -218,12 +218,12 @@ def test_the_teacher_is_asked_once_and_the_student_too(tmp_path):
 
 def test_adapters_are_trained_by_the_optimizer_and_left_out_of_the_checkpoint(tmp_path):
     model = build_model(train_options(tmp_path, feature_opt=FEATURES))
-    before = model.features.trained_state()
+    before = model.features.copy_trained()
     assert set(before) == {'losses.fitnet.adapters.0.weight', 'losses.fitnet.adapters.0.bias',
                            *(f'losses.{name}.adapters.{place}.{kind}' for name in ('fakd', 'fsp') for place in (0, 1)
                              for kind in ('weight', 'bias'))}  # fmt: skip
     step(model, batch(3))
-    for name, value in model.features.trained_state().items():
+    for name, value in model.features.copy_trained().items():
         assert not torch.equal(value, before[name]), name
     assert len(model.optimizer_g.param_groups) == 1
     model.save(0, 1)

@@ -1,7 +1,7 @@
 import torch
 
 from dukd_basicsr.consistency import InvertibleTransform
-from dukd_basicsr.distillation.views import View, forward_by_size, student_outputs, teacher_labels
+from dukd_basicsr.distillation.views import View, answer_views, forward_by_size, label_views
 
 
 class Counting:
@@ -36,9 +36,9 @@ def test_teacher_is_asked_only_for_labels_that_a_term_needs_and_nobody_brought()
         'unneeded': View(x, ask_teacher=False),
         'unneeded but brought': View(x, label=torch.ones(1), ask_teacher=False),
     }
-    assert teacher_labels(exploding, views) == {'brought': torch.ones(1)}
+    assert label_views(exploding, views) == {'brought': torch.ones(1)}
     net = Counting()
-    labels = teacher_labels(net, views | {'asked': View(x)})
+    labels = label_views(net, views | {'asked': View(x)})
     assert net.shapes == [(2, 3, 4, 4)]
     assert torch.equal(labels['asked'], 2 * x)
 
@@ -46,7 +46,7 @@ def test_teacher_is_asked_only_for_labels_that_a_term_needs_and_nobody_brought()
 def test_teacher_sees_clean_inputs_without_a_graph():
     x = torch.rand(4, 3, 4, 4, requires_grad=True)
     transform = InvertibleTransform.sample(4, prob=1.0)
-    labels = teacher_labels(lambda u: 2 * u, {'v': View(x, transform=transform)})
+    labels = label_views(lambda u: 2 * u, {'v': View(x, transform=transform)})
     assert torch.equal(labels['v'], 2 * x)
     assert not labels['v'].requires_grad
 
@@ -57,19 +57,19 @@ def test_student_sees_the_transformed_input_and_its_answer_is_turned_back():
     net = Counting()
     seen = []
     views = {'plain': View(x), 'v': View(x, transform=transform)}
-    outputs = student_outputs(lambda u: seen.append(u) or net(u), views)
+    outputs = answer_views(lambda u: seen.append(u) or net(u), views)
     assert torch.equal(seen[0], torch.cat([x, transform(x)]))
     assert torch.equal(outputs['v'], 2 * transform(x))
     for name, view in views.items():
-        assert torch.equal(view.turned_back(outputs[name]), 2 * x)
+        assert torch.equal(view.turn_back(outputs[name]), 2 * x)
 
 
 def test_a_view_of_some_samples_has_what_belongs_to_them():
     lq, gt, label = torch.rand(4, 3, 2, 2), torch.rand(4, 3, 4, 4), torch.rand(4, 3, 4, 4)
     view = View(lq, gt=gt, label=label, ask_teacher=False)
-    some = view.of(torch.tensor([2, 0]))
+    some = view.select(torch.tensor([2, 0]))
     for found, whole in ((some.lq, lq), (some.gt, gt), (some.label, label)):
         assert torch.equal(found, torch.stack([whole[2], whole[0]]))
     assert not some.ask_teacher
-    assert View(lq).of(torch.tensor([1])).gt is None
-    assert view.of(None).lq is lq
+    assert View(lq).select(torch.tensor([1])).gt is None
+    assert view.select(None).lq is lq

@@ -13,7 +13,7 @@ from basicsr.models import build_model
 from basicsr.utils import tensor2img
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from dukd_basicsr.distillation.teacher import AbsentTeacher, Teacher, TeacherGroup
+from dukd_basicsr.distillation.teacher import NoTeacher, Teacher, TeacherGroup
 from dukd_basicsr.errors import RunStopped
 from dukd_basicsr.evaluation.pictures import MARGIN
 from dukd_basicsr.evaluation.teacher_metrics import log_teacher_metrics
@@ -148,7 +148,7 @@ def test_without_a_teacher_there_are_pictures_and_no_gap(tmp_path, model_type):
     write_images(tmp_path)
     model = model_of(tmp_path, model_type)
     if model_type == 'DistillModel':
-        model.net_t = AbsentTeacher()
+        model.net_t = NoTeacher()
     writer = validated(model, tmp_path)
     assert not [tag for tag in writer.scalars if 'gap' in tag]
     assert sorted(writer.images) == [f'pictures_GT_student/toys/photo{number}' for number in range(SHOWN)]

@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.losses.at_loss import ATLoss, attention
+from dukd_basicsr.losses.at_loss import ATLoss, map_attention
 from dukd_basicsr.losses.csd_loss import CSDLoss, contrast, load_vgg
-from dukd_basicsr.losses.fakd_loss import FAKDLoss, channel_affinity, instance_affinity, spatial_affinity
-from dukd_basicsr.losses.feature_loss import FeatureLoss, adapter, resized
+from dukd_basicsr.losses.fakd_loss import FAKDLoss, compare_channels, compare_pixels, compare_samples
+from dukd_basicsr.losses.feature_loss import FeatureLoss, build_adapter, resize_map
 from dukd_basicsr.losses.fitnet_loss import FitNetLoss
-from dukd_basicsr.losses.fsp_loss import FSPLoss, flow
-from dukd_basicsr.losses.wavelet_loss import WaveletLoss, haar
+from dukd_basicsr.losses.fsp_loss import FSPLoss, measure_flow
+from dukd_basicsr.losses.wavelet_loss import WaveletLoss, transform_haar
 from tests.losses.toy_maps import connected, maps
 from tests.toys import save_vgg
 
@@ -83,8 +83,8 @@ def test_pooled_fakd_is_that_of_averaged_cells():
 
     exact = FAKDLoss(largest_side=None)([averaged(student)], [averaged(teacher)])
     torch.testing.assert_close(FAKDLoss(largest_side=3)([student], [teacher]), exact)
-    assert spatial_affinity(student, 3).shape == (1, 6, 6)
-    assert spatial_affinity(student, 5).shape == (1, 20, 20)
+    assert compare_pixels(student, 3).shape == (1, 6, 6)
+    assert compare_pixels(student, 5).shape == (1, 20, 20)
 
 
 def test_fsp_is_the_mean_square_between_flows_of_neighbouring_taps():
@@ -100,7 +100,7 @@ def test_fsp_is_the_mean_square_between_flows_of_neighbouring_taps():
 def test_flow_averages_the_larger_map():
     first, second = maps((1, 2, 4, 4), (1, 3, 2, 2))
     cells = first.unfold(2, 2, 2).unfold(3, 2, 2).mean((-2, -1))
-    torch.testing.assert_close(flow(first, second), torch.einsum('bihw,bjhw->bij', cells, second) / 4)
+    torch.testing.assert_close(measure_flow(first, second), torch.einsum('bihw,bjhw->bij', cells, second) / 4)
 
 
 def test_wavelet_is_the_l1_of_haar_coefficients():
@@ -127,7 +127,7 @@ def test_wavelet_is_the_l1_of_haar_coefficients():
 
 def test_haar_keeps_energy_and_continues_odd_sides_by_zero():
     (x,) = maps((1, 1, 5, 3))
-    bands = haar(x)
+    bands = transform_haar(x)
     assert all(band.shape == (1, 1, 3, 2) for band in bands)
     torch.testing.assert_close(sum(band.square().sum() for band in bands), x.square().sum())
     assert bands[0][0, 0, 2, 1] == x[0, 0, 4, 2] / 2
@@ -162,13 +162,13 @@ def test_equal_features_cost_nothing_and_others_do(loss):
 def test_affinities_and_attention_do_not_see_what_they_should_not():
     (x,) = maps((2, 3, 4, 4))
     scale = torch.rand(2, 1, 4, 4, dtype=torch.float64) + 0.1
-    torch.testing.assert_close(spatial_affinity(x * scale), spatial_affinity(x))  # the length of a pixel
-    torch.testing.assert_close(spatial_affinity(x[:, [2, 0, 1]]), spatial_affinity(x))  # the order of channels
-    torch.testing.assert_close(channel_affinity(x.flip(-1)), channel_affinity(x))  # the order of pixels
-    torch.testing.assert_close(instance_affinity(-3 * x), instance_affinity(x))
-    torch.testing.assert_close(attention(-3 * x[:, [2, 0, 1]]), attention(x))
-    assert torch.equal(attention(torch.zeros(1, 2, 3, 3)), torch.zeros(1, 9))
-    ones = torch.diagonal(spatial_affinity(x), dim1=1, dim2=2)
+    torch.testing.assert_close(compare_pixels(x * scale), compare_pixels(x))  # the length of a pixel
+    torch.testing.assert_close(compare_pixels(x[:, [2, 0, 1]]), compare_pixels(x))  # the order of channels
+    torch.testing.assert_close(compare_channels(x.flip(-1)), compare_channels(x))  # the order of pixels
+    torch.testing.assert_close(compare_samples(-3 * x), compare_samples(x))
+    torch.testing.assert_close(map_attention(-3 * x[:, [2, 0, 1]]), map_attention(x))
+    assert torch.equal(map_attention(torch.zeros(1, 2, 3, 3)), torch.zeros(1, 9))
+    ones = torch.diagonal(compare_pixels(x), dim1=1, dim2=2)
     torch.testing.assert_close(ones, torch.ones_like(ones))
 
 
@@ -267,7 +267,7 @@ def test_weights_that_are_no_vgg_are_sentences(tmp_path):
 
 def test_adapters_are_drawn_from_their_own_generator():
     before = torch.random.get_rng_state()
-    first, second = (adapter(4, 6, torch.Generator().manual_seed(3)) for _ in range(2))
+    first, second = (build_adapter(4, 6, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(before, torch.random.get_rng_state())
     torch.testing.assert_close(dict(first.state_dict()), dict(second.state_dict()), rtol=0, atol=0)
     assert 0.3 < first.weight.abs().max() <= 0.5
@@ -275,8 +275,8 @@ def test_adapters_are_drawn_from_their_own_generator():
 
 def test_a_map_of_another_size_is_resized_without_a_shift():
     ramp = torch.arange(8.0).expand(1, 1, 8, 8)
-    assert resized(ramp, (8, 8)) is ramp
-    torch.testing.assert_close(resized(ramp, (4, 4))[0, 0, 0, 1:3], torch.tensor([2.5, 4.5]))
+    assert resize_map(ramp, (8, 8)) is ramp
+    torch.testing.assert_close(resize_map(ramp, (4, 4))[0, 0, 0, 1:3], torch.tensor([2.5, 4.5]))
 
 
 def test_fakd_adapts_channels_only():

@@ -46,7 +46,7 @@ def train_one_rank(rank, folder):
         model = build_model(options(folder, features) | {'dist': True, 'rank': rank, 'world_size': 2})
         steps(model, [rank])
         student = model.get_bare_model(model.net_g).state_dict()
-        states.append({'student': student, 'adapters': model.features.trained_state()})
+        states.append({'student': student, 'adapters': model.features.copy_trained()})
         del model
         gc.collect()  # a DDP module that outlives its group can hang gloo's thread
     torch.save(states, folder / f'rank{rank}.pth')
@@ -58,12 +58,12 @@ def test_two_ranks_train_student_and_adapters_as_one_process_with_the_samples_of
 
     save_weights(tmp_path / 'student.pth', STUDENT)
     model = build_model(options(tmp_path))
-    before = model.features.trained_state()
+    before = model.features.copy_trained()
     mp.spawn(train_one_rank, args=(tmp_path,), nprocs=2)
     ranks = [torch.load(tmp_path / f'rank{rank}.pth', weights_only=True) for rank in (0, 1)]
     steps(model, [0, 1])
     torch.testing.assert_close(ranks[0], ranks[1], rtol=0, atol=0)
-    adapters = model.features.trained_state()
+    adapters = model.features.copy_trained()
     assert all((adapters[name] - before[name]).abs().max() > 1e-3 for name in before)
     torch.testing.assert_close(ranks[0][0]['adapters'], adapters, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(ranks[0][0]['student'], dict(model.net_g.state_dict()), rtol=1e-4, atol=1e-5)

@@ -9,7 +9,7 @@ from torch import nn
 
 from dukd_basicsr.losses.crosskd_loss import CrossKDLoss
 from dukd_basicsr.losses.mipkd_loss import MiPKDLoss, Mixer
-from dukd_basicsr.losses.rkd_loss import RKDLoss, angles, distances, squared_distances
+from dukd_basicsr.losses.rkd_loss import RKDLoss, measure_angles, scale_distances, square_distances
 from tests.losses.toy_maps import connected, maps
 
 # --- RKD ---
@@ -62,12 +62,14 @@ def test_rkd_adds_up_the_taps_and_resizes_none():
 def test_relations_do_not_see_a_shift_a_turn_or_a_scale():
     (x,) = maps((5, 2, 3, 3))
     turned = 3 * (x.flip(-1).roll(1, 1) + 7)  # a permutation of the coordinates is a turn
-    for relation in (distances, angles):
-        torch.testing.assert_close(relation(squared_distances(turned)), relation(squared_distances(x)))
+    for relation in (scale_distances, measure_angles):
+        torch.testing.assert_close(relation(square_distances(turned)), relation(square_distances(x)))
     assert RKDLoss()([turned], [x]).item() == pytest.approx(0, abs=1e-12)
     corner = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]]).view(3, 2, 1, 1)  # sides 3, 4, 5
-    assert distances(squared_distances(corner)).tolist() == pytest.approx([0.75, 1, 0.75, 1.25, 1, 1.25])
-    assert sorted(angles(squared_distances(corner)).tolist()) == pytest.approx([0, 0, 0.6, 0.6, 0.8, 0.8], abs=1e-6)
+    assert scale_distances(square_distances(corner)).tolist() == pytest.approx([0.75, 1, 0.75, 1.25, 1, 1.25])
+    assert sorted(measure_angles(square_distances(corner)).tolist()) == pytest.approx(
+        [0, 0, 0.6, 0.6, 0.8, 0.8], abs=1e-6
+    )
 
 
 def test_relations_in_fp32_keep_their_digits_on_features_far_from_zero():
@@ -197,7 +199,7 @@ def test_mipkd_is_the_sum_of_its_priors_over_the_taps(route):
     student, teacher, label, matrices = toys(taps=2)
     loss = mipkd(student, teacher, loss_weight=0.5, feature_weight=2.0, block_weight=3.0, reconstruction_weight=5.0)
     loss.draw(route, 5)
-    masks = [loss.mask(place, s) for place, s in enumerate(student)]
+    masks = [loss.draw_mask(place, s) for place, s in enumerate(student)]
     expected = 0.0
     for place, (mixer, s, t) in enumerate(zip(loss.adapters, student, teacher, strict=True)):
         latent_s, latent_t = convolve(mixer.encode_student, s), convolve(mixer.encode_teacher, t)
@@ -237,14 +239,14 @@ def test_masks_are_of_the_share_new_in_every_step_and_tap_and_the_same_for_parts
     (features,) = maps((4, 6, 20, 20))
     loss = mipkd([features], [features], teacher_share=0.25, latent=8)
     loss.draw(1, 7)
-    masks = [loss.mask(place, features) for place in (0, 1)]
+    masks = [loss.draw_mask(place, features) for place in (0, 1)]
     assert masks[0].shape == (4, 8, 20, 20)
     assert masks[0].float().mean().item() == pytest.approx(0.25, abs=0.01)
-    assert torch.equal(masks[0], loss.mask(0, features))
+    assert torch.equal(masks[0], loss.draw_mask(0, features))
     loss.seen = 2
-    assert torch.equal(masks[0][2:], loss.mask(0, features[2:]))
+    assert torch.equal(masks[0][2:], loss.draw_mask(0, features[2:]))
     loss.draw(1, 2**40)
-    everything = [*masks[0], *masks[1], *loss.mask(0, features)]
+    everything = [*masks[0], *masks[1], *loss.draw_mask(0, features)]
     assert not any(torch.equal(a, b) for a, b in itertools.combinations(everything, 2))
 
 
@@ -264,7 +266,7 @@ def test_routes_are_even_and_independent_of_the_process():
     loss, counts = MiPKDLoss(), torch.zeros(2, 2)
     for iteration in range(400):
         loss.draw(step_seed(10, 0, iteration), step_seed(10, 1, iteration))
-        counts[int(loss.by_student(0)), int(loss.by_student(1))] += 1
+        counts[int(loss.is_students_turn(0)), int(loss.is_students_turn(1))] += 1
     assert counts.sum() == 400
     assert counts.min() > 60
     assert counts.max() < 140

@@ -5,7 +5,7 @@ import torch
 from basicsr.models import build_model
 
 from dukd_basicsr.data.seeds import step_seed
-from dukd_basicsr.distillation.teacher import AbsentTeacher
+from dukd_basicsr.distillation.teacher import NoTeacher
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.resize import imresize
 from dukd_basicsr.training.checks.networks import check_zoomed_out
@@ -168,7 +168,7 @@ def test_augmentation_and_upcycling_without_a_teacher_build_none(tmp_path):
     model = build_model(opt)
     model.feed_data(batch())
     model.optimize_parameters(1)
-    assert isinstance(model.net_t, AbsentTeacher)
+    assert isinstance(model.net_t, NoTeacher)
     assert {name for name, value in model.get_current_log().items() if value} == {'l_pix', 'l_zoom_out_pix'}
 
 

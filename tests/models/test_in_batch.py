@@ -149,7 +149,7 @@ def test_every_order_is_drawn_equally_often(tmp_path):
     found = {}
     for iteration in range(1200):
         model.generator.manual_seed(iteration)
-        pair = tuple(sorted(model._samples()['zoom_in'].tolist()))
+        pair = tuple(sorted(model._draw_samples()['zoom_in'].tolist()))
         found[pair] = found.get(pair, 0) + 1
     assert len(found) == 10
     assert all(abs(count - 120) < 5 * 120**0.5 for count in found.values())
@@ -177,7 +177,7 @@ def test_samples_are_used_once_and_keep_what_belongs_to_them(tmp_path):
     assert [len(draw) for _, draw in views['lq'].transform.draws] == 4 * [5]
     assert [len(draw) for _, draw in views['zoom_in'].transform.draws] == 4 * [2]
     again = model.build_views(3)
-    assert all(torch.equal(views[name].seen(), again[name].seen()) for name in views)
+    assert all(torch.equal(views[name].transform_input(), again[name].transform_input()) for name in views)
     assert not torch.equal(views['lq'].lq, model.build_views(4)['lq'].lq)
 
 

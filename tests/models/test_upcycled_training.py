@@ -8,7 +8,7 @@ from basicsr.data import build_dataset
 from basicsr.models import build_model
 from torch.utils.data import default_collate
 
-from dukd_basicsr.distillation.teacher import AbsentTeacher, build_teacher
+from dukd_basicsr.distillation.teacher import NoTeacher, build_teacher
 from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.training import dry_run
 from dukd_basicsr.training.launch import _complete_datasets
@@ -108,7 +108,7 @@ def test_no_teacher_is_built_and_none_can_be_asked(toy):
     opt = run_options(folder, cache)
     del opt['network_t'], opt['path']['pretrain_network_t']
     model = build_model(complete(opt, folder))
-    assert isinstance(model.net_t, AbsentTeacher)
+    assert isinstance(model.net_t, NoTeacher)
     data = batches(complete(opt, folder))
     trained(model, data)
     del data[0]['lq_label']

@@ -72,8 +72,10 @@ def run(opt: Mapping[str, Any], request: Request) -> Path:
     rank, world, device = _join(opt)
     teacher = build_teacher(opt)
     if isinstance(teacher, TeacherGroup) and teacher.combine == 'random':
-        raise UserError('train.teacher_opt.combine: a cache has one label for each input, so random is not possible; '
-                        'write combine: average, or make a cache for each teacher.')  # fmt: skip
+        raise UserError(
+            'train.teacher_opt.combine: a cache has one label for each input, so random is not possible; '
+            'write combine: average, or make a cache for each teacher.'
+        )
     stamp = _stamp(opt, layout, request, gt, lq)
     _check_place(target, stamp)
     there = read_keys(target)
@@ -102,8 +104,10 @@ def run(opt: Mapping[str, Any], request: Request) -> Path:
             write_key_files(target)
             stamps.write(target, stamp | {'complete': True})
     if rank == 0:
-        sys.stdout.write(f'{target}: complete. For the options file:\n\ndatasets:\n  train:\n'
-                         f'    type: UpcycledImageDataset\n    dataroot_upcycled: {target.as_posix()}\n')  # fmt: skip
+        sys.stdout.write(
+            f'{target}: complete. For the options file:\n\ndatasets:\n  train:\n'
+            f'    type: UpcycledImageDataset\n    dataroot_upcycled: {target.as_posix()}\n'
+        )
     return target
 
 
@@ -117,8 +121,10 @@ def _layout(opt: Mapping[str, Any], request: Request) -> Layout:
             raise UserError(f'{name} {value} makes nothing: give 1 or more.')
     needs = read_needs(opt)
     if needs.num > request.per_image:
-        raise UserError(f'--per_image {request.per_image} is fewer than train.dukd_opt.zoom_in.num: {needs.num}; give '
-                        f'--per_image {needs.num} or more.')  # fmt: skip
+        raise UserError(
+            f'--per_image {request.per_image} is fewer than train.dukd_opt.zoom_in.num: {needs.num}; give '
+            f'--per_image {needs.num} or more.'
+        )
     return Layout(opt['scale'], size, request.per_image, needs.parts)
 
 
@@ -126,8 +132,10 @@ def _check_sizes(source: Source, layout: Layout) -> None:
     smallest = min(source.shapes, key=lambda key: min(source.shapes[key]))
     side = min(source.shapes[smallest]) * layout.scale
     if layout.size > side:
-        raise UserError(f'--size {layout.size} is larger than the HR sub-image {smallest} with a side of {side}: give '
-                        'a smaller one.')  # fmt: skip
+        raise UserError(
+            f'--size {layout.size} is larger than the HR sub-image {smallest} with a side of {side}: give '
+            'a smaller one.'
+        )
 
 
 def _join(opt: Mapping[str, Any]) -> tuple[int, int, torch.device]:
@@ -190,16 +198,20 @@ def _check_space(target: Path, nbytes: int) -> None:
     there = next(path for path in (target, *target.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
     if free < nbytes:
-        raise UserError(f'{target} needs {_size(nbytes)} more and its disk has {_size(free)} of free space: free '
-                        'some, choose another -o, or give a smaller --per_image.')  # fmt: skip
+        raise UserError(
+            f'{target} needs {_size(nbytes)} more and its disk has {_size(free)} of free space: free '
+            'some, choose another -o, or give a smaller --per_image.'
+        )
 
 
 def _announce(target: Path, layout: Layout, source: Source, there: int, nbytes: int) -> None:
     """Say what will be written and how large it will be; the format has no compression, so that is known."""
     crops = f' ({layout.per_image} crops of {layout.size}x{layout.size})' if 'zoom_in' in layout.parts else ''
     went = f', {there} of them are there already' if there else ''
-    sys.stdout.write(f'{target}: labels of {", ".join(layout.parts)}{crops} for {len(source.shapes)} sub-images{went}; '
-                     f'{_size(nbytes)} to write.\n')  # fmt: skip
+    sys.stdout.write(
+        f'{target}: labels of {", ".join(layout.parts)}{crops} for {len(source.shapes)} sub-images{went}; '
+        f'{_size(nbytes)} to write.\n'
+    )
     sys.stdout.flush()
 
 
@@ -212,8 +224,10 @@ def _writing(target: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, lmdb.Error) as error:
-        raise RunError(f'{target} cannot be written ({error}): free some space and run the same command again; it goes '
-                       'on where it stopped.') from error  # fmt: skip
+        raise RunError(
+            f'{target} cannot be written ({error}): free some space and run the same command again; it goes '
+            'on where it stopped.'
+        ) from error
 
 
 def _label(labeller: Labeller, source: Source, chunks: Sequence[list[str]], shard: Shard, rank: int) -> None:

@@ -49,6 +49,8 @@ class Source:
     def _image(self, reader: LmdbReader, key: str, scale: int) -> np.ndarray:
         image = decode(reader.get(key), f'the value of {key} in {reader.path}')
         if image.shape[:2] != tuple(scale * side for side in self.shapes[key]):
-            raise UserError(f'{key} of {reader.path} is not the size that meta_info.txt says: remove the LMDB and run '
-                            'basicsr prepare again.')  # fmt: skip
+            raise UserError(
+                f'{key} of {reader.path} is not the size that meta_info.txt says: remove the LMDB and run '
+                'basicsr prepare again.'
+            )
         return np.ascontiguousarray(image[..., ::-1])
