@@ -39,7 +39,7 @@ def test_the_example_is_a_method_that_trains_with_the_others(tmp_path):
     model = build_model(copy.deepcopy(opt))
     before = model.features.trained_state()
     model.feed_data(batch(3))
-    with model.features.reading(3):
+    with model.features.record(3):
         output, label = model.net_g(model.lq), model.net_t(model.lq)
         features = [
             taps.read(path, (8, 8)) for taps, path in zip(model.features.taps, ('body.0', 'body.1'), strict=True)
