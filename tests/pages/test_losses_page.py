@@ -37,7 +37,7 @@ def test_the_example_is_a_method_that_trains_with_the_others(tmp_path):
     given = yaml.safe_load(re.search(r'# feature_opt: (.*)', block('python')).group(1))
     opt = train_options(tmp_path, feature_opt={**given, 'at': {'type': 'ATLoss'}})
     model = build_model(copy.deepcopy(opt))
-    before = model.features.trained_state()
+    before = model.features.copy_trained()
     model.feed_data(batch(3))
     with model.features.record(3):
         output, label = model.net_g(model.lq), model.net_t(model.lq)
@@ -53,7 +53,7 @@ def test_the_example_is_a_method_that_trains_with_the_others(tmp_path):
     model.optimize_parameters(1)
     assert model.get_current_log()['l_cosine'] == pytest.approx(value, rel=1e-5)
     assert before.keys() == {'losses.cosine.adapters.0.weight', 'losses.cosine.adapters.0.bias'}
-    assert all(not torch.equal(value, before[name]) for name, value in model.features.trained_state().items())
+    assert all(not torch.equal(value, before[name]) for name, value in model.features.copy_trained().items())
 
 
 @pytest.mark.usefixtures('_registered')

@@ -47,7 +47,7 @@ FITNET = {'type': 'FitNetLoss', 'loss_weight': 1.0}
 @pytest.mark.parametrize('features', [{}, {'fitnet': FITNET}], ids=['plain', 'adapters'])
 def test_a_state_of_before_is_gone_on_from(tmp_path, features):
     old = train(tmp_path, **features)
-    adapters = {name: value.clone() for name, value in old.features.trained_state().items()}
+    adapters = {name: value.clone() for name, value in old.features.copy_trained().items()}
     assert bool(adapters) == bool(features)
     write_old_generation(tmp_path, old, **({'adapters': adapters} if adapters else {}))
 
@@ -59,7 +59,7 @@ def test_a_state_of_before_is_gone_on_from(tmp_path, features):
     assert (new.guard.skipped, new.guard.in_a_row) == (3, 1)
     states = [model.optimizer_g.state_dict()['state'] for model in (new, old)]
     torch.testing.assert_close(*states, rtol=0, atol=0)
-    torch.testing.assert_close(new.features.trained_state(), adapters, rtol=0, atol=0)
+    torch.testing.assert_close(new.features.copy_trained(), adapters, rtol=0, atol=0)
 
     # And what is written now has the same keys.
     new.position = {key: found.state[key] for key in ('samples', 'images', 'manual_seed')}
