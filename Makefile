@@ -28,6 +28,7 @@ test: install
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports
 	.venv/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 package: install

@@ -13,18 +13,44 @@ HELP = 'PSNR, SSIM, size and speed of networks in one table.'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Networks, measurements and output."""
-    parser.add_argument('-opt', type=Path, nargs='+', required=True, metavar='FILE',
-                     help='options files of one protocol; each adds its student, and its teacher once')  # fmt: skip
-    parser.add_argument('--weights', type=Path, nargs='+', default=[], metavar='FILE',
-                     help='checkpoints and exported .onnx files, a row each')  # fmt: skip
-    parser.add_argument('--self_ensemble', action='store_true', help='beside every network the mean over 8 turned '
-                     'inputs, as NAME+')  # fmt: skip
-    parser.add_argument('--pyiqa', nargs='+', default=[], metavar='METRIC',
-                     help='metrics of pyiqa too, if it is installed, e.g. lpips niqe')  # fmt: skip
-    parser.add_argument('--compare', nargs=2, metavar='ROW',
-                     help='is the first row better than the second? paired bootstrap over the images')  # fmt: skip
-    parser.add_argument('--tile', type=int, metavar='N',
-                     help='compute LR images with a longer side in tiles of NxN, where that is exact')  # fmt: skip
+    parser.add_argument(
+        '-opt',
+        type=Path,
+        nargs='+',
+        required=True,
+        metavar='FILE',
+        help='options files of one protocol; each adds its student, and its teacher once',
+    )
+    parser.add_argument(
+        '--weights',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='FILE',
+        help='checkpoints and exported .onnx files, a row each',
+    )
+    parser.add_argument(
+        '--self_ensemble', action='store_true', help='beside every network the mean over 8 turned inputs, as NAME+'
+    )
+    parser.add_argument(
+        '--pyiqa',
+        nargs='+',
+        default=[],
+        metavar='METRIC',
+        help='metrics of pyiqa too, if it is installed, e.g. lpips niqe',
+    )
+    parser.add_argument(
+        '--compare',
+        nargs=2,
+        metavar='ROW',
+        help='is the first row better than the second? paired bootstrap over the images',
+    )
+    parser.add_argument(
+        '--tile',
+        type=int,
+        metavar='N',
+        help='compute LR images with a longer side in tiles of NxN, where that is exact',
+    )
     parser.add_argument('-o', '--out', type=Path, help='folder for the table as Markdown, JSON and CSV')
     parser.add_argument('--pictures', action='store_true', help='comparison pictures too (needs --out)')
 

@@ -13,10 +13,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """From, to, and in how many bits."""
     parser.add_argument('weights', type=Path, metavar='WEIGHTS', help='checkpoint of a student or a teacher')
     parser.add_argument('-o', '--out', type=Path, required=True, metavar='FILE.onnx', help='new file')
-    parser.add_argument('-opt', type=Path, metavar='FILE',
-                     help='options file with its network_g, if WEIGHTS do not tell it')  # fmt: skip
-    parser.add_argument('--precision', choices=['fp32', 'fp16', 'int8'], default='fp32',
-                     help='of weights and arithmetic, default fp32; input and output are always float32')  # fmt: skip
+    parser.add_argument(
+        '-opt', type=Path, metavar='FILE', help='options file with its network_g, if WEIGHTS do not tell it'
+    )
+    parser.add_argument(
+        '--precision',
+        choices=['fp32', 'fp16', 'int8'],
+        default='fp32',
+        help='of weights and arithmetic, default fp32; input and output are always float32',
+    )
     parser.add_argument('--calibrate', type=Path, metavar='FOLDER', help='LR images that int8 takes its ranges from')
 
 

@@ -16,9 +16,13 @@ _FOLDERS = {'benchmark': 'a test set', 'real-test': 'a test set', 'real': 'a tra
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Images, names and sizes."""
     parser.add_argument('source', type=Path, metavar='FOLDER', help='folder of HR images')
-    parser.add_argument('--preset', choices=['div2k', 'benchmark', 'real', 'real-test'], help='official DIV2K '
-                        'folders; a set of test images; HR images at several sizes for Real-ESRGAN; degraded test '
-                        'images')  # fmt: skip
+    parser.add_argument(
+        '--preset',
+        choices=['div2k', 'benchmark', 'real', 'real-test'],
+        help='official DIV2K '
+        'folders; a set of test images; HR images at several sizes for Real-ESRGAN; degraded test '
+        'images',
+    )
     parser.add_argument('--name', help='name of the data set (default: the name of FOLDER)')
     parser.add_argument('-o', '--out', type=Path, default=Path('datasets'), help='default: datasets')
     parser.add_argument('--scale', type=int, nargs='+', choices=[2, 3, 4, 8], help='default: 2 3 4; real-test: 4')
@@ -27,8 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--min-size', type=int, default=192, help='skip images with a shorter side, default 192')
     parser.add_argument('--seed', type=int, default=0, help='of the degradation, for real-test, default 0')
     parser.add_argument('--workers', type=int, help='threads, default: one a core')
-    parser.add_argument('--codec', choices=['png', 'webp', 'bmp'], default='png', help='of the LMDBs, all lossless: '
-                        'webp is the smallest, bmp the largest and quickest to train from; default png')  # fmt: skip
+    parser.add_argument(
+        '--codec',
+        choices=['png', 'webp', 'bmp'],
+        default='png',
+        help='of the LMDBs, all lossless: '
+        'webp is the smallest, bmp the largest and quickest to train from; default png',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,8 +47,10 @@ def run(args: argparse.Namespace) -> int:
     name = args.name or args.source.resolve().name
     scales, (size, step) = args.scale or [2, 3, 4], _grid(args, 480)
     if args.preset in _FOLDERS and args.codec != 'png':
-        raise UserError(f'--codec {args.codec}: {_FOLDERS[args.preset]} is a folder of PNGs; leave it out with '
-                        f'--preset {args.preset}.')  # fmt: skip
+        raise UserError(
+            f'--codec {args.codec}: {_FOLDERS[args.preset]} is a folder of PNGs; leave it out with '
+            f'--preset {args.preset}.'
+        )
     if args.preset == 'div2k':
         prepare.prepare_div2k(args.source, args.out, scales, size, step, args.workers, args.codec)
     elif args.preset == 'benchmark':

@@ -12,12 +12,20 @@ HELP = 'Run the teacher of an options file over its training set, once: training
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to label, and how."""
     parser.add_argument('-opt', type=Path, required=True, metavar='FILE', help='options file (YAML)')
-    parser.add_argument('-o', '--out', type=Path, metavar='LMDB',
-                     help='default: dataroot_upcycled, or <name of the LR LMDB>_upcycled.lmdb beside it')  # fmt: skip
+    parser.add_argument(
+        '-o',
+        '--out',
+        type=Path,
+        metavar='LMDB',
+        help='default: dataroot_upcycled, or <name of the LR LMDB>_upcycled.lmdb beside it',
+    )
     parser.add_argument('--per_image', type=int, default=4, metavar='N', help='zoom-in crops of an image, default 4')
     parser.add_argument('--size', type=int, help='their side in pixels, default: the LR patch')
-    parser.add_argument('--precision', choices=['fp32', 'bf16', 'fp16'],
-                     help='of the teacher, default: train.teacher_opt.precision, or fp32')  # fmt: skip
+    parser.add_argument(
+        '--precision',
+        choices=['fp32', 'bf16', 'fp16'],
+        help='of the teacher, default: train.teacher_opt.precision, or fp32',
+    )
     parser.add_argument('--batch_size', type=int, metavar='N', help='images at once, default 8 on a GPU, 2 on a CPU')
     parser.add_argument('--force_yml', nargs='+', default=[], metavar='K:K=V', help='e.g. train:dukd_opt:zoom_out=~')
 

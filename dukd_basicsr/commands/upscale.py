@@ -14,10 +14,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('images', type=Path, nargs='+', metavar='IMAGE', help='files, and folders with sub-folders')
     parser.add_argument('-o', '--out', type=Path, required=True, metavar='DIR', help='folder of the results')
     parser.add_argument('--weights', type=Path, required=True, metavar='FILE', help='checkpoint or exported .onnx')
-    parser.add_argument('-opt', type=Path, metavar='FILE',
-                     help='options file with the network, if the weights do not tell it')  # fmt: skip
-    parser.add_argument('--tile', type=int, metavar='N',
-                     help='compute in tiles of NxN pixels of the image; default: as memory allows')  # fmt: skip
+    parser.add_argument(
+        '-opt', type=Path, metavar='FILE', help='options file with the network, if the weights do not tell it'
+    )
+    parser.add_argument(
+        '--tile', type=int, metavar='N', help='compute in tiles of NxN pixels of the image; default: as memory allows'
+    )
     parser.add_argument('--format', choices=['png', 'jpg', 'webp'], default='png', help='of the results, default png')
     parser.add_argument('--compare', action='store_true', help='draw each beside bicubic, in DIR/compare')
     there = parser.add_mutually_exclusive_group()

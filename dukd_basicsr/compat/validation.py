@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def nondist_validation(
     self: SRModel, dataloader: DataLoader, current_iter: int | str, tb_logger: Any, save_img: bool
-) -> None:  # fmt: skip
+) -> None:
     """`SRModel.nondist_validation`: measure the model on a validation set, log and save.
 
     Defects: basicsr/models/sr_model.py:136-202 reads, super-resolves, saves and measures one after the other and
@@ -41,7 +41,7 @@ def nondist_validation(
 
 def dist_validation(
     self: SRModel, dataloader: DataLoader, current_iter: int | str, tb_logger: Any, save_img: bool
-) -> None:  # fmt: skip
+) -> None:
     """`SRModel.dist_validation`: every rank validates its share, and all know the result.
 
     Defect: basicsr/models/sr_model.py:132-134 validates on rank 0 while the others go on to the next all-reduce; the

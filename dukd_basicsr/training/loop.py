@@ -41,8 +41,11 @@ class Run:
         self.done = state.get('samples', 0)
         self.saved_at = self.iteration
         if state.get('images', self.sampler.size) != self.sampler.size:
-            self.logger.warning('The training set had %s images and has %s now: the run goes on, but not as it would '
-                                'have.', state['images'], self.sampler.size)  # fmt: skip
+            self.logger.warning(
+                'The training set had %s images and has %s now: the run goes on, but not as it would have.',
+                state['images'],
+                self.sampler.size,
+            )
         if self.iteration == self.total or self._is_due(self._validation_frequency()):
             self._validate()
 
@@ -124,8 +127,10 @@ class Run:
     def _stop(self, stop: StopSignal, how_to_resume: str) -> None:
         self._save()
         stop.agreed()  # all wait for rank 0's files: torchrun ends the others once one has left
-        raise RunStopped(f'stopped by {stop.received or "a signal to another process"} after iteration '
-                         f'{self.iteration}, which is saved; go on with: {how_to_resume}')  # fmt: skip
+        raise RunStopped(
+            f'stopped by {stop.received or "a signal to another process"} after iteration '
+            f'{self.iteration}, which is saved; go on with: {how_to_resume}'
+        )
 
     def _is_due(self, frequency: float | None) -> bool:
         return frequency is not None and self.iteration > 0 and self.iteration % frequency == 0

@@ -55,9 +55,7 @@ class StepGuard:
             of several does too when it measures what a step needs.
     """
 
-    def __init__(
-        self, limit: int, max_norm: float | None, log: Callable[[str], None], rank: int | None = None
-    ) -> None:  # fmt: skip
+    def __init__(self, limit: int, max_norm: float | None, log: Callable[[str], None], rank: int | None = None) -> None:
         self.limit, self.max_norm, self.log, self.rank = limit, max_norm, log, rank
         self.skipped = 0
         self.in_a_row = 0
@@ -137,6 +135,8 @@ class StepGuard:
             path = folder / f'nonfinite_{step.iteration}{f"_rank{self.rank}" if self.rank else ""}.pth'
             tensors = {name: value for name, value in step.batch.items() if isinstance(value, (Tensor, list, str))}
             save({'iter': step.iteration, 'batch': tensors, 'terms': dict(step.terms)}, path)
-            raise RunError(f'{self.limit} steps in a row without a finite loss, the last at iteration '
-                           f'{step.iteration}: {what}; its batch is in {path}. Lower train.optim_g.lr, set '
-                           'train.grad_clip, or look at the images; then go on with --auto_resume.')  # fmt: skip
+            raise RunError(
+                f'{self.limit} steps in a row without a finite loss, the last at iteration '
+                f'{step.iteration}: {what}; its batch is in {path}. Lower train.optim_g.lr, set '
+                'train.grad_clip, or look at the images; then go on with --auto_resume.'
+            )

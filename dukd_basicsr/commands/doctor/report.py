@@ -117,8 +117,10 @@ def _system(report: Report) -> None:
         if name in os.environ:
             report.say(f'{name}={os.environ[name]}')
     if not (3, 10) <= sys.version_info[:2] < (3, 13):
-        report.problems.append(f'Python {platform.python_version()}: basicsr 1.4.2 builds on 3.10 to 3.12 only; make '
-                               'an environment with one of them, e.g. python3.12 -m venv .venv')  # fmt: skip
+        report.problems.append(
+            f'Python {platform.python_version()}: basicsr 1.4.2 builds on 3.10 to 3.12 only; make '
+            'an environment with one of them, e.g. python3.12 -m venv .venv'
+        )
 
 
 def _packages(report: Report) -> None:
@@ -140,8 +142,9 @@ def _imports(report: Report) -> None:
             __import__(package.module)
         except (Exception, SystemExit) as error:
             remedy = package.remedy or f'pip install --force-reinstall {package.names[0]}'
-            report.problems.append(f'{package.names[0]} is installed and cannot be imported ({_first_line(error)}): '
-                                   f'{remedy}')  # fmt: skip
+            report.problems.append(
+                f'{package.names[0]} is installed and cannot be imported ({_first_line(error)}): {remedy}'
+            )
     if report.problems:
         return
     try:
@@ -149,8 +152,10 @@ def _imports(report: Report) -> None:
     except UserError as error:
         report.problems += error.messages
     except (Exception, SystemExit) as error:
-        report.problems.append(f'BasicSR cannot be imported ({_first_line(error)}): {INSTALL_TORCH} && '
-                               f'{INSTALL_BASICSR} --force-reinstall --no-deps')  # fmt: skip
+        report.problems.append(
+            f'BasicSR cannot be imported ({_first_line(error)}): {INSTALL_TORCH} && '
+            f'{INSTALL_BASICSR} --force-reinstall --no-deps'
+        )
 
 
 def _basicsr(report: Report) -> None:
