@@ -49,6 +49,14 @@ class Taps:
 
     Raises:
         UserError: There is no such module.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 12, 3, padding=1), nn.PixelShuffle(2))
+        >>> taps = Taps(net, ['0'], 'taps')
+        >>> with taps.record(samples=1):
+        ...     output = net(torch.zeros(2, 3, 8, 8))
+        ...     taps.read('0', (8, 8)).shape
+        torch.Size([1, 4, 8, 8])
     """
 
     def __init__(self, net: nn.Module, paths: Sequence[str], key: str) -> None:

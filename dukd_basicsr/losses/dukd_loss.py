@@ -49,6 +49,15 @@ class DUKDLoss(nn.Module):
 
     Raises:
         ValueError: A weight of no term, or a negative one.
+
+    Example:
+        >>> import torch
+        >>> output, label = torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
+        >>> loss = DUKDLoss(weights={'zoom_out_pix': 5.0})
+        >>> loss(zoom_in=Answer(output, label))
+        {'zoom_in': tensor(1.)}
+        >>> loss(zoom_out=Answer(output, label, gt=label + 0.5))
+        {'zoom_out_kd': tensor(1.), 'zoom_out_pix': tensor(2.5000)}
     """
 
     def __init__(

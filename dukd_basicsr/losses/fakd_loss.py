@@ -35,6 +35,11 @@ class FAKDLoss(FeatureLoss):
 
     Raises:
         UserError: Another affinity, or none.
+
+    Example:
+        >>> student = torch.eye(2).view(1, 2, 1, 2)  # two pixels that have nothing in common
+        >>> FAKDLoss()([student], [torch.ones(1, 2, 1, 2)])  # the teacher's are alike
+        tensor(0.5000)
     """
 
     def __init__(

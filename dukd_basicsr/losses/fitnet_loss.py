@@ -19,6 +19,11 @@ class FitNetLoss(FeatureLoss):
 
     Args:
         loss_weight (float): The factor of this term.
+
+    Example:
+        >>> import torch
+        >>> FitNetLoss()([torch.ones(1, 2, 4, 4)], [torch.zeros(1, 2, 4, 4)])
+        tensor(0.5000)
     """
 
     def __init__(self, loss_weight: float = 1.0) -> None:

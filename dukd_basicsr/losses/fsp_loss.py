@@ -23,6 +23,10 @@ class FSPLoss(FeatureLoss):
 
     Args:
         loss_weight (float): The factor of this term.
+
+    Example:
+        >>> FSPLoss()(2 * [torch.ones(1, 2, 4, 4)], 2 * [torch.zeros(1, 2, 4, 4)])
+        tensor(1.)
     """
 
     least_taps = 2
