@@ -41,8 +41,8 @@ from datasets_prep.prepare import prepare_benchmark
 from dukd_basicsr.data.images import find_images, read_image
 from dukd_basicsr.evaluation.benchmark.measure import Network
 from dukd_basicsr.networks.build import build, load_network
-from dukd_basicsr.networks.cost import count_macs, count_parameters, lr_size
-from dukd_basicsr.networks.onnx.check import compare, random_images
+from dukd_basicsr.networks.cost import count_macs, count_parameters, find_lr_size
+from dukd_basicsr.networks.onnx.check import compare, draw_images
 from dukd_basicsr.networks.onnx.graph import OPSET, to_onnx
 from dukd_basicsr.networks.onnx.precision import CALIBRATION_SIDE, to_fp16, to_int8
 from dukd_basicsr.networks.onnx.session import ExportedNetwork, Metadata, open_session
@@ -152,12 +152,12 @@ def measure(name: str, args: argparse.Namespace, folder: Path) -> dict:
     seconds = time.perf_counter() - start
     graphs = {'fp32': graph, 'fp16': to_fp16(graph), 'int8': to_int8(graph, calibration(name, scale, args.data))}
     about = Metadata('', opt['type'], scale, 3, 'RGB', '[0, 1]', '', OPSET, count_parameters(net),
-                     count_macs(net, *lr_size(scale)), '', '')  # fmt: skip
+                     count_macs(net, *find_lr_size(scale)), '', '')  # fmt: skip
     contents = {key: graph.SerializeToString() for key, graph in graphs.items()}
     nets = {'torch': net} | {
         key: ExportedNetwork(open_session(content), Path(key), about) for key, content in contents.items()
     }
-    differences = compare(net, nets['fp32'], random_images(net, 3))
+    differences = compare(net, nets['fp32'], draw_images(net, 3))
     folders = prepared(name, scale, args.data, folder)
     if file is None:
         for test in folders:

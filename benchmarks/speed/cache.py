@@ -107,7 +107,7 @@ def stepper(model, mode: str, data: dict):  # noqa: ANN001, ANN201
 
     from dukd_basicsr.networks import padding
 
-    needs = padding.size_requirement(model.get_bare_model(model.net_g))
+    needs = padding.find_size_requirement(model.get_bare_model(model.net_g))
 
     def step(iteration: int) -> None:
         model.feed_data(data)

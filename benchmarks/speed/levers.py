@@ -84,7 +84,7 @@ def teacher_of(train: dict, args: argparse.Namespace):  # noqa: ANN201
 
     from dukd_basicsr import options
     from dukd_basicsr.distillation.teacher import build_teacher
-    from dukd_basicsr.networks.acceleration import compile_in_place, dtype_of, set_tf32
+    from dukd_basicsr.networks.acceleration import compile_in_place, find_dtype, set_tf32
 
     network = options.load(REPOSITORY / 'options' / OPTIONS)['network_g']
     weights = args.data / 'weights' / WEIGHTS
@@ -93,7 +93,7 @@ def teacher_of(train: dict, args: argparse.Namespace):  # noqa: ANN201
     device = torch.device(args.device)
     set_tf32(train.get('tf32', False))
     teacher = build_teacher(opt)
-    teacher.dtype = dtype_of(train.get('teacher_opt', {}).get('precision'), device, 'precision')
+    teacher.dtype = find_dtype(train.get('teacher_opt', {}).get('precision'), device, 'precision')
     if train.get('compile'):
         compile_in_place([teacher.net], device)
     return teacher

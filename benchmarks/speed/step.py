@@ -127,7 +127,7 @@ def bare_step(job: dict, folder: Path) -> Callable[[int], None]:
     pair, device = networks(job['pair'], job.get('thin', False)), job['device']
     patch, data = job.get('patch', PATCH), batch_of(job)
     student = build_network(pair['network_g']).to(device)
-    needs = padding.size_requirement(student)
+    needs = padding.find_size_requirement(student)
     views = [torch.cat([data['lq'], data['gt'][..., :patch, :patch]]).to(device),
              data['lq'][..., ::SCALE, ::SCALE].contiguous().to(device)]  # fmt: skip
     views = [padding.pad(view, needs) for view in views]

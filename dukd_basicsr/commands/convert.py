@@ -24,5 +24,5 @@ def run(args: argparse.Namespace) -> int:
     import_module('dukd_basicsr.plugin')  # makes basicsr importable
     from dukd_basicsr.networks import convert
 
-    convert.run(args.source, args.target, args.arch, args.param_key)
+    convert.convert_checkpoint(args.source, args.target, args.arch, args.param_key)
     return 0

@@ -23,9 +23,9 @@ def calculate_mask(self: SwinTransformerBlock, x_size: tuple[int, int]) -> Tenso
         x_size (tuple[int, int]): Height and width.
     """
     from dukd_basicsr.compat.rebind import stock
-    from dukd_basicsr.networks.window_masks import shifted_window_mask
+    from dukd_basicsr.networks.window_masks import make_window_mask
 
     if 'attn_mask' not in self._buffers:  # still being built: every block has a mask of its own in its state
         return stock(calculate_mask)(self, x_size)
     device = self.attn.qkv.weight.device
-    return shifted_window_mask(*x_size, self.window_size, self.shift_size, device)
+    return make_window_mask(*x_size, self.window_size, self.shift_size, device)

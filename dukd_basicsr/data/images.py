@@ -9,7 +9,7 @@ import numpy as np
 
 from dukd_basicsr.data.checks.images import CutOffError, DamagedImageError, inspect
 
-SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
+SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
 
 
 class UnusableImageError(ValueError):

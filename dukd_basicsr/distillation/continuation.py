@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dukd_basicsr.networks import padding
-from dukd_basicsr.networks.acceleration import reduced
+from dukd_basicsr.networks.acceleration import reduce_precision
 
 
 class Continuation:
@@ -26,12 +26,12 @@ class Continuation:
         paths (Sequence[str]): Modules by their dotted names. Each answers a map (B, C, h, w), or tokens (B, H * W, C)
             of an image (B, C, H, W), and is called once in a pass.
         probe (Tensor): A small image, (1, C, H, W), that the network is asked once.
-        dtype (torch.dtype | None): What the network is computed in, see `precision.reduced`.
+        dtype (torch.dtype | None): What the network is computed in, see `reduce_precision`.
     """
 
     def __init__(self, net: nn.Module, paths: Sequence[str], probe: Tensor, dtype: torch.dtype | None = None) -> None:
         self.net, self.dtype = net, dtype
-        self.requirement = padding.size_requirement(net)
+        self.requirement = padding.find_size_requirement(net)
         self.tokens = self._find_tokens(paths, probe)
 
     def __call__(self, lq: Tensor, path: str, features: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class Continuation:
             stack.enter_context(_replace_forward(module, answer))
             for before in _list_before(self.net, path) if whole else ():
                 stack.enter_context(_replace_forward(before, _pass_through))
-            return padding.forward(reduced(self.net, self.dtype), lq, self.requirement)
+            return padding.forward(reduce_precision(self.net, self.dtype), lq, self.requirement)
 
     def _answer(
         self,

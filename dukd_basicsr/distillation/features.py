@@ -37,7 +37,7 @@ class FeatureTerms(nn.Module):
         teachers (Sequence[nn.Module]): Bare; only one can be tapped.
         channels (int): Of an input.
         seed (int): Draws the adapters, the same on all ranks.
-        precisions (Sequence[torch.dtype | None]): What student and teacher are computed in, see `precision.reduced`.
+        precisions (Sequence[torch.dtype | None]): What student and teacher are computed in, see `reduce_precision`.
 
     Raises:
         UserError: A module that does not exist or gives no map, unequal numbers of taps, maps of unequal sizes where a

@@ -148,7 +148,7 @@ def find_shapes(net: nn.Module, taps: Taps, paths: Sequence[str], probe: Tensor)
     mode = net.training
     net.eval()
     with taps.record(1):
-        padding.forward(net, probe, padding.size_requirement(net))
+        padding.forward(net, probe, padding.find_size_requirement(net))
         found = [taps.read(path, probe.shape[-2:]).shape[1:] for path in paths]
     net.train(mode)
     return found

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.networks import padding
-from dukd_basicsr.networks.acceleration import channels_last, reduced
-from dukd_basicsr.networks.build import build, input_channels, load_network
+from dukd_basicsr.networks.acceleration import lay_out_channels_last, reduce_precision
+from dukd_basicsr.networks.build import build, count_input_channels, load_network
 from dukd_basicsr.networks.padding import PROBE_SIZE
 from dukd_basicsr.options.rules.teacher import as_list
 
@@ -38,9 +38,9 @@ class Teacher(nn.Module):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net.requires_grad_(False)
-        self.size_requirement = padding.size_requirement(net)
+        self.size_requirement = padding.find_size_requirement(net)
         self.dtype: torch.dtype | None = None
-        """What its convolutions and matrix products are computed in (`precision.reduced`); None: as the weights are."""
+        """What its convolutions and matrix products are computed in (`reduce_precision`); None: as the weights are."""
         self.train(False)
 
     @property
@@ -59,7 +59,7 @@ class Teacher(nn.Module):
         On the CPU a larger batch is no faster, but its upsampler's activations would be the peak of the whole step.
         """
         parts = [lq] if lq.is_cuda else lq.split(CPU_BATCH)
-        net = reduced(self.net, self.dtype)
+        net = reduce_precision(self.net, self.dtype)
         answers = [padding.forward(net, part, self.size_requirement) for part in parts]
         return torch.cat(answers) if len(answers) > 1 else answers[0]
 
@@ -123,8 +123,8 @@ def build_teacher(opt: Mapping[str, Any]) -> Teacher | TeacherGroup:
             net = build(network, 'network_t')
         else:
             net = load_network(network, path, key, strict, 'path.pretrain_network_t')
-        teacher = Teacher(channels_last(net) if train_opt.get('channels_last') else net)
-        check_output(teacher, opt['scale'], input_channels(opt['network_g']))
+        teacher = Teacher(lay_out_channels_last(net) if train_opt.get('channels_last') else net)
+        check_output(teacher, opt['scale'], count_input_channels(opt['network_g']))
         teachers.append(teacher)
     if len(teachers) == 1:
         return teachers[0]

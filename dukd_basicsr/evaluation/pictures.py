@@ -13,7 +13,7 @@ CROP = 64
 """Side of the crop in HR pixels."""
 MAGNIFICATION = 4
 MARGIN = 16
-"""White space around and between panels."""
+"""Pixels of white around and between panels."""
 LABEL_HEIGHT = 52
 FRAME = (0, 0, 255)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -30,7 +30,7 @@ class Panel:
     """dB; None for the ground truth."""
 
 
-def most_different_crop(images: Sequence[np.ndarray], size: int) -> tuple[int, int]:
+def find_most_different_crop(images: Sequence[np.ndarray], size: int) -> tuple[int, int]:
     """Where a square crop shows the largest mean absolute difference over all pairs of images.
 
     Args:

@@ -22,19 +22,19 @@ from basicsr.utils import tensor2img
 from torch import Tensor, nn
 
 from dukd_basicsr.evaluation.metrics import score
-from dukd_basicsr.evaluation.pictures import magnify, most_different_crop, put_side_by_side
+from dukd_basicsr.evaluation.pictures import find_most_different_crop, magnify, put_side_by_side
 
 if TYPE_CHECKING:
     from basicsr.models.sr_model import SRModel
 
 GAP = 'teacher_gap'
 SHOWN = 3
-"""Images of a set that pictures are made of: the first ones of the first process."""
+"""How many images of a set are shown: its first ones."""
 CROP = 96
-"""Side of their crop in HR pixels, shown twice as large: some 60 KiB a picture in the event file."""
+"""Side of the crop that is shown of each, in HR pixels, twice as large: some 60 KiB a picture in the event file."""
 KEPT_BYTES = 2**30
-"""Of a process's teacher images: all of Set5, Set14, B100, Urban100 and DIV2K's 100 take 1.1 GiB in one process. What
-is beyond is asked for again at every validation, which costs time and never memory."""
+"""The most bytes of teacher images that a process keeps: all of Set5, Set14, B100, Urban100 and DIV2K's 100 take
+1.1 GiB in one process. What is beyond is asked for again at every validation, which costs time and never memory."""
 
 
 @dataclass(frozen=True)
@@ -161,5 +161,5 @@ def draw_crops(images: Sequence[np.ndarray], lq: np.ndarray) -> np.ndarray:
     gt = images[0]
     enlarged = cv2.resize(lq, gt.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     side = min(CROP, *gt.shape[:2])
-    corner = most_different_crop([gt, enlarged], side)
+    corner = find_most_different_crop([gt, enlarged], side)
     return put_side_by_side([magnify(image, corner, side, 2) for image in images])

@@ -26,8 +26,14 @@ from dukd_basicsr.distillation.views import View, answer_views, label_views, spl
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluation.teacher_metrics import log_teacher_metrics
 from dukd_basicsr.networks import padding
-from dukd_basicsr.networks.acceleration import channels_last, compile_in_place, dtype_of, reduced, set_tf32
-from dukd_basicsr.networks.build import input_channels
+from dukd_basicsr.networks.acceleration import (
+    compile_in_place,
+    find_dtype,
+    lay_out_channels_last,
+    reduce_precision,
+    set_tf32,
+)
+from dukd_basicsr.networks.build import count_input_channels
 from dukd_basicsr.options.rules.teacher import asks_teacher, is_cached
 
 PAIR = ('lq', 'gt')
@@ -53,10 +59,10 @@ class DistillModel(SRModel):
     def init_training_settings(self) -> None:
         """Build teacher, EMA, losses, optimizer and scheduler. Called by SRModel.__init__ when training."""
         self.net_g.train()
-        self.size_requirement = padding.size_requirement(self.net_g)
+        self.size_requirement = padding.find_size_requirement(self.net_g)
         train_opt = self.opt['train']
         set_tf32(train_opt.get('tf32'))
-        self.dtype = dtype_of(train_opt.get('amp'), self.device, 'train.amp')
+        self.dtype = find_dtype(train_opt.get('amp'), self.device, 'train.amp')
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
         self.accumulate = train_opt.get('accumulate', 1)
         self.net_t = self._build_teacher().to(self.device)
@@ -86,7 +92,7 @@ class DistillModel(SRModel):
     def model_to_device(self, net: nn.Module) -> nn.Module:
         """As SRModel; in the options' memory format before DistributedDataParallel lays out its buckets."""
         if (self.opt.get('train') or {}).get('channels_last'):
-            net = channels_last(net)
+            net = lay_out_channels_last(net)
         return super().model_to_device(net)
 
     def _build_teacher(self) -> Teacher | TeacherGroup | NoTeacher:
@@ -100,7 +106,7 @@ class DistillModel(SRModel):
         teacher = build_teacher(self.opt)
         precision = (self.opt['train'].get('teacher_opt') or {}).get('precision')
         for member in teacher.members:
-            member.dtype = dtype_of(precision, self.device, 'train.teacher_opt.precision')
+            member.dtype = find_dtype(precision, self.device, 'train.teacher_opt.precision')
         return teacher
 
     def feed_data(self, data: Mapping[str, Any]) -> None:
@@ -123,7 +129,7 @@ class DistillModel(SRModel):
     def _build_features(self, feature_opt: Mapping[str, Any]) -> FeatureTerms:
         teachers: list[Any] = list(self.net_t.members)
         bare, seed = [each.net for each in teachers], self._seed(0)
-        channels = input_channels(self.opt['network_g'])
+        channels = count_input_channels(self.opt['network_g'])
         precisions = self.dtype, teachers[0].dtype if teachers else None
         features = FeatureTerms(feature_opt, self.get_bare_model(self.net_g), bare, channels, seed, precisions)
         if features.pairs and isinstance(self.net_g, DataParallel):
@@ -196,7 +202,7 @@ class DistillModel(SRModel):
     def _backpropagate(self, views: Mapping[str, View]) -> dict[str, Tensor]:
         """Add the gradient of some views' loss, a graph of its own; returns its terms."""
         views = {'lq': views['lq'], **views}  # first through the networks: its samples' features are kept
-        student = partial(padding.forward, reduced(self.net_g, self.dtype), requirement=self.size_requirement)
+        student = partial(padding.forward, reduce_precision(self.net_g, self.dtype), requirement=self.size_requirement)
         with self.features.record(views['lq'].lq.shape[0]):
             labels = label_views(self.net_t, views)
             terms = self.compute_terms(views, answer_views(student, views), labels)
@@ -236,7 +242,7 @@ class DistillModel(SRModel):
     def test(self) -> None:
         """As SRModel, on an image of any size: networks with windows see it padded."""
         lq = self.lq
-        padded = padding.pad(lq, padding.size_requirement(self.net_g))
+        padded = padding.pad(lq, padding.find_size_requirement(self.net_g))
         self.lq = padded
         compiled = (self.opt.get('train') or {}).get('compile')
         with torch.compiler.set_stance('force_eager') if compiled else nullcontext():  # images have many sizes
@@ -255,7 +261,7 @@ class DistillModel(SRModel):
         get_root_logger().info('Use Exponential Moving Average with decay: %s', self.ema_decay)
         self.net_g_ema: Any = build_network(self.opt['network_g']).to(self.device)
         if self.opt['train'].get('channels_last'):  # all parameters at once need the student's strides
-            channels_last(self.net_g_ema)
+            lay_out_channels_last(self.net_g_ema)
         self.net_g_ema.load_state_dict(self.get_bare_model(self.net_g).state_dict())
         path = self.opt['path'].get('pretrain_network_g')
         if path is not None:

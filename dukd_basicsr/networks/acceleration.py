@@ -1,4 +1,4 @@
-"""Numbers of fewer bits where they cost nothing: autocast for one network, and TF32 for all."""
+"""What makes networks faster: fewer bits (autocast, TF32), memory laid out channels last, compilation."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from dukd_basicsr.errors import UserError
 
 DTYPES: dict[str | None, torch.dtype | None] = {None: None, 'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
-"""What the options call it; None computes as the weights are."""
+"""Precisions by their names in options files; None: computed as the weights are."""
 
 
-def dtype_of(name: str | None, device: torch.device, key: str) -> torch.dtype | None:
+def find_dtype(name: str | None, device: torch.device, key: str) -> torch.dtype | None:
     """What autocast is to compute in.
 
     Args:
@@ -34,7 +34,7 @@ def dtype_of(name: str | None, device: torch.device, key: str) -> torch.dtype | 
     return DTYPES[name]
 
 
-def reduced(net: Callable[[Tensor], Tensor], dtype: torch.dtype | None) -> Callable[[Tensor], Tensor]:
+def reduce_precision(net: Callable[[Tensor], Tensor], dtype: torch.dtype | None) -> Callable[[Tensor], Tensor]:
     """`net` with its convolutions and matrix products in `dtype`; what comes out is as precise as what went in.
 
     Weights stay as they are, and so do sums, norms and whatever else autocast leaves alone.
@@ -69,7 +69,7 @@ def set_tf32(allowed: bool | None) -> None:
 _COMPILERS = {'darwin': 'clang++', 'win32': 'cl'}
 
 
-def channels_last(net: nn.Module) -> nn.Module:
+def lay_out_channels_last(net: nn.Module) -> nn.Module:
     """Lay out the weights of convolutions as (out, H, W, in) in memory, and with them what they answer.
 
     Args:
@@ -93,14 +93,14 @@ def compile_in_place(networks: Iterable[nn.Module], device: torch.device) -> Non
     Raises:
         UserError: What compiles for this device is not installed.
     """
-    problem = missing_compiler(device)
+    problem = find_missing_compiler(device)
     if problem:
         raise UserError(f'train.compile: {problem}')
     for network in networks:
         network.compile(dynamic=False)
 
 
-def missing_compiler(device: torch.device) -> str | None:
+def find_missing_compiler(device: torch.device) -> str | None:
     """What is missing to compile for a device, and what to do about it; None where nothing is."""
     if device.type == 'cuda':
         if importlib.util.find_spec('triton') is None:

@@ -11,23 +11,23 @@ from torch.overrides import TorchFunctionMode
 
 from dukd_basicsr.errors import UserError, format_bytes
 from dukd_basicsr.networks import padding
-from dukd_basicsr.networks.cost import physical_memory
+from dukd_basicsr.networks.cost import read_physical_memory
 from dukd_basicsr.networks.layouts.layout import has_architecture
 from dukd_basicsr.networks.weights import build_network, load_into, read_weights
 from dukd_basicsr.options.report import one_line
 
 LARGEST_ARGUMENT = 2**12
-"""Of a whole number among a network's arguments; beyond it a constructor may loop for hours."""
+"""The largest whole number allowed among a network's arguments; beyond it a constructor may loop for hours."""
 LARGEST_WINDOW = 256
-"""Pixels that images are padded to; 64 is common."""
+"""Images are padded to multiples of at most so many pixels; 64 is common."""
 MEMORY_SHARE = 6
 """Training holds weights, gradients, Adam's two averages and the EMA: five copies, and then the activations."""
 MOST_TENSORS = 20_000
-"""That building a network may create; the largest published ones take some 2,000."""
+"""The most tensors that building a network may create; the largest published ones take some 2,000."""
 _FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.arange, torch.linspace)
 
 
-def input_channels(network_opt: Mapping[str, Any]) -> int:
+def count_input_channels(network_opt: Mapping[str, Any]) -> int:
     """Channels of a network's input: `num_in_ch`, or `in_chans` as SwinIR has it; 3 where neither is given."""
     return network_opt.get('num_in_ch', network_opt.get('in_chans', 3))
 
@@ -61,10 +61,10 @@ def build(network_opt: Mapping[str, Any], what: str = 'network_g') -> nn.Module:
     empty = next((name for name, parameter in net.named_parameters() if not parameter.numel()), None)
     if empty is not None:
         raise UserError(f'{what}: {kind} of these arguments has nothing in {empty}; a number is 0 that must not be.')
-    if padding.size_requirement(net).padded(1) > LARGEST_WINDOW:
+    if padding.find_size_requirement(net).padded(1) > LARGEST_WINDOW:
         raise UserError(
             f'{what}: {kind} of these arguments takes no image smaller than '
-            f'{padding.size_requirement(net).padded(1)} pixels; write smaller windows.'
+            f'{padding.find_size_requirement(net).padded(1)} pixels; write smaller windows.'
         )
     return net
 
@@ -107,7 +107,7 @@ class _Allowance(TorchFunctionMode):
     def __init__(self, what: str) -> None:
         super().__init__()
         self.what = what
-        self.limit = self.left = physical_memory() // MEMORY_SHARE
+        self.limit = self.left = read_physical_memory() // MEMORY_SHARE
         self.tensors = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -15,7 +15,7 @@ from dukd_basicsr.networks.layouts.layout import Recognised
 from dukd_basicsr.networks.weights import Weights, read_weights
 
 
-def run(source: Path, target: Path, arch: str | None = None, param_key: str | None = 'params') -> None:
+def convert_checkpoint(source: Path, target: Path, arch: str | None = None, param_key: str | None = 'params') -> None:
     """Write the weights of `source` under BasicSR's names to `target`; print its layout and its `network_t`.
 
     Args:

@@ -19,7 +19,7 @@ from dukd_basicsr.networks import window_masks as masks
 from dukd_basicsr.networks.padding import super_resolve
 
 OUTPUT_WIDTH, OUTPUT_HEIGHT = 1280, 720
-"""The output that super-resolution papers count for."""
+"""The size of the output for which papers on super-resolution state multiply-accumulates."""
 SMALL = 64
 """Side of the real input that stands in for the whole one: a multiple of common windows."""
 
@@ -49,7 +49,7 @@ def count_macs(net: nn.Module, height: int, width: int, channels: int = 3) -> in
         return round(small * height * width / SMALL**2)
 
 
-def lr_size(scale: int) -> tuple[int, int]:
+def find_lr_size(scale: int) -> tuple[int, int]:
     """Height and width of the LR input of a 1280x720 output."""
     return round(OUTPUT_HEIGHT / scale), round(OUTPUT_WIDTH / scale)
 
@@ -60,7 +60,7 @@ def _count(net: nn.Module, lq: Tensor) -> int:
     return counter.get_total_flops() // 2
 
 
-def peak_memory(net: nn.Module, height: int, width: int, channels: int, device: torch.device) -> int | None:
+def measure_peak_memory(net: nn.Module, height: int, width: int, channels: int, device: torch.device) -> int | None:
     """Weights, input, and the activations that are alive together, output included, for one input.
 
     On CUDA as torch's allocator measures it (`max_memory_allocated`, scratch memory of kernels included). On the CPU
@@ -110,7 +110,7 @@ def read_free_memory(device: torch.device) -> int:
         return 2**31
 
 
-def physical_memory() -> int:
+def read_physical_memory() -> int:
     """Bytes of this machine; 64 GiB where the system does not tell."""
     try:
         return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')

@@ -16,8 +16,8 @@ from torch import Tensor
 import dukd_basicsr
 from dukd_basicsr.data.atomic import refuse_unwritable, write_result
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.networks.cost import count_macs, count_parameters, lr_size
-from dukd_basicsr.networks.onnx.check import LOOSE_TOLERANCE, Difference, compare, random_images, require_equal
+from dukd_basicsr.networks.cost import count_macs, count_parameters, find_lr_size
+from dukd_basicsr.networks.onnx.check import LOOSE_TOLERANCE, Difference, compare, draw_images, require_equal
 from dukd_basicsr.networks.onnx.graph import OPSET, to_onnx
 from dukd_basicsr.networks.onnx.kernels import Kept, keep
 from dukd_basicsr.networks.onnx.precision import find_calibration, read_calibration, to_fp16, to_int8
@@ -70,7 +70,7 @@ def export_network(
     graph = to_onnx(net, opened.scale, opened.channels)
     metadata = _make_metadata(opened, precision)
     exported = _start_session(graph, out, metadata)
-    images: Sequence[Tensor] = random_images(net, opened.channels)
+    images: Sequence[Tensor] = draw_images(net, opened.channels)
     differences = {'fp32': compare(net, exported, images)}
     require_equal(differences['fp32'])
     if precision != 'fp32':
@@ -131,7 +131,7 @@ def _make_metadata(opened: Opened, precision: str) -> Metadata:
         precision=precision,
         opset=OPSET,
         params=count_parameters(opened.net),
-        macs=count_macs(opened.net, *lr_size(opened.scale), opened.channels),
+        macs=count_macs(opened.net, *find_lr_size(opened.scale), opened.channels),
         weights=opened.weights.name,
         weights_sha256=hashlib.sha256(opened.weights.read_bytes()).hexdigest(),
     )

@@ -12,7 +12,7 @@ from torch import nn
 from dukd_basicsr import options
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks import layouts
-from dukd_basicsr.networks.build import build, describe, input_channels, load_network
+from dukd_basicsr.networks.build import build, count_input_channels, describe, load_network
 from dukd_basicsr.networks.padding import PROBE_SIZE, answer_zeros
 from dukd_basicsr.networks.weights import Weights, load_into, read_weights
 from dukd_basicsr.options.rules.teacher import as_list
@@ -64,7 +64,7 @@ def open_network(path: Path, opt: Path | None = None, param_key: str | None = No
         name, network = _read_role(options.load(file), path, file)
     if network is not None and network['type'] == 'Spandrel':  # which reads the file in its own way
         net = load_network(network, str(path))
-        return _ask_scale(name, net, input_channels(network), path, network, ())
+        return _ask_scale(name, net, count_input_channels(network), path, network, ())
     weights, notes = read_weights(path, param_key or TRAINED), tuple[str, ...]()
     if network is None:
         layout = weights.layout or layouts.recognise(weights)
@@ -73,7 +73,7 @@ def open_network(path: Path, opt: Path | None = None, param_key: str | None = No
         network, notes = dict(layout.network), tuple(f'{path}: {note}' for note in layout.notes)
     net = build(network, str(file or path))
     load_into(net, weights, f'{file or path}: {path}')
-    return _ask_scale(name, net, input_channels(network), path, network, notes)
+    return _ask_scale(name, net, count_input_channels(network), path, network, notes)
 
 
 def _open_exported(path: Path) -> Opened:

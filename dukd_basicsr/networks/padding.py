@@ -28,7 +28,7 @@ class SizeRequirement:
         return -(-max(side, self.minimum) // self.multiple) * self.multiple
 
 
-def size_requirement(net: nn.Module) -> SizeRequirement:
+def find_size_requirement(net: nn.Module) -> SizeRequirement:
     """What a network says of itself: its `size_requirement`, else the `window_size` of its layers, else nothing.
 
     BasicSR's SwinIR keeps the window in its layers only, and its RRDBNet of x2 and x1 does not say that it folds 2x2 or
@@ -93,7 +93,7 @@ def super_resolve(net: nn.Module, lq: Tensor) -> Tensor:
     Returns:
         Tensor: (B, C, s * H, s * W); neither clamped nor rounded.
     """
-    return forward(net, lq, size_requirement(net))
+    return forward(net, lq, find_size_requirement(net))
 
 
 def answer_zeros(net: nn.Module, channels: int, side: int = PROBE_SIZE) -> Tensor:

@@ -84,7 +84,7 @@ def _holds(net: nn.Module, margin: int) -> bool:
 
 def find_alignment(net: nn.Module) -> int:
     """What tiles start at multiples of: windows, and pixels that a network folds into channels first."""
-    return padding.size_requirement(net).multiple
+    return padding.find_size_requirement(net).multiple
 
 
 def find_overlap(net: nn.Module) -> int:
@@ -108,7 +108,7 @@ def fit_tile(net: nn.Module, channels: int, device: torch.device) -> int:
         channels (int): Of its input.
         device (torch.device): Where it is.
     """
-    side = padding.size_requirement(net).padded(PROBE_SIZE)
+    side = padding.find_size_requirement(net).padded(PROBE_SIZE)
     answers: list[Tensor] = []
     probe = torch.zeros(1, channels, side, side, device=device)
     living = count_bytes(lambda: answers.append(super_resolve(net, probe)))

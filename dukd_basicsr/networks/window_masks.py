@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 SIZES = 8
-"""Kept at once. Training needs two, a test set's sizes come and go."""
+"""How many masks are kept at once. Training needs two, a test set's sizes come and go."""
 NEVER = -100.0
 """Added to the attention between pixels that are no neighbours."""
 
 
-def shifted_window_mask(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
+def make_window_mask(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
     """What SwinIR adds to the attention inside the windows of an image that is rolled by `shift` (Liu et al. 2021).
 
     Args:

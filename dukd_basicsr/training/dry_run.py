@@ -25,7 +25,7 @@ from dukd_basicsr.distillation.teacher import Teacher
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.losses.csd_loss import RANDOM
 from dukd_basicsr.networks import padding
-from dukd_basicsr.networks.build import build, describe, input_channels
+from dukd_basicsr.networks.build import build, count_input_channels, describe
 from dukd_basicsr.networks.cost import count_macs, count_parameters
 from dukd_basicsr.options import dukd_options
 from dukd_basicsr.options.plan import make_up
@@ -110,7 +110,7 @@ def _measure(opt: Mapping[str, Any]) -> DryRun:
         model = build_model(_complete(opt))
     patch = _patch(model.net_g, real, opt['scale'])
     teachers = list(model.net_t.members) if hasattr(model, 'net_t') else []
-    channels = input_channels(opt['network_g'])
+    channels = count_input_channels(opt['network_g'])
     model.feed_data(_pair(channels, patch, opt['scale']) | _labels(opt, channels, patch))
     with ExitStack() as stack:
         saved = stack.enter_context(_count_saved(model.net_g))
@@ -182,7 +182,7 @@ def _patch(net: nn.Module, real: int, scale: int) -> int:
     """The real patch, or the largest of at most LARGEST_PATCH that fits windows and zoom-out."""
     if real <= LARGEST_PATCH:
         return real
-    multiple = math.lcm(padding.size_requirement(net).multiple, scale)
+    multiple = math.lcm(padding.find_size_requirement(net).multiple, scale)
     return min(real, max(multiple, LARGEST_PATCH // multiple * multiple))
 
 

@@ -16,14 +16,14 @@ FORMATS = {'png': 'PNG', 'jpg': 'JPEG', 'webp': 'WEBP'}
 """Suffixes of results and what Pillow calls them."""
 _SETTINGS = {'png': {}, 'jpg': {'quality': 95, 'subsampling': 0}, 'webp': {'quality': 95}}
 _PIECE = 2**30
-"""Bytes of an IDAT chunk, which may have 2^31 - 1."""
+"""The most bytes that are put into one IDAT chunk; the format allows 2^31 - 1."""
 
 
 def encode(picture: Picture, kind: str) -> bytes:
     """The content of an image file.
 
     Args:
-        picture (Picture): As `fit_for` leaves it.
+        picture (Picture): As `fit_to_format` leaves it.
         kind (str): One of `FORMATS`.
 
     Raises:
@@ -42,7 +42,7 @@ def encode(picture: Picture, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def fit_for(picture: Picture, kind: str) -> Picture:
+def fit_to_format(picture: Picture, kind: str) -> Picture:
     """What of an image the format can hold; what it cannot is noted.
 
     JPEG and WebP have 8 bits, and JPEG no transparency: such an image is put on white. WebP stores grey as RGB, which

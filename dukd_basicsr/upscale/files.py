@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dukd_basicsr.data import images
 from dukd_basicsr.data.atomic import refuse_unwritable
 from dukd_basicsr.errors import UserError
 
-SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff', '.gif')
+SUFFIXES = (*images.SUFFIXES, '.gif')
 """Taken from folders; a file that is named itself may have any."""
 SHOWN = 3
-"""Names in a message."""
+"""How many names a message lists."""
 
 
 @dataclass(frozen=True)

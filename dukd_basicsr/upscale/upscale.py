@@ -12,11 +12,11 @@ from tqdm import tqdm
 
 from dukd_basicsr.data.atomic import write_result
 from dukd_basicsr.errors import RunError, UserError, format_bytes
-from dukd_basicsr.evaluation.pictures import CROP, Panel, draw_side_by_side, encode_png, most_different_crop
-from dukd_basicsr.networks.cost import physical_memory
+from dukd_basicsr.evaluation.pictures import CROP, Panel, draw_side_by_side, encode_png, find_most_different_crop
+from dukd_basicsr.networks.cost import read_physical_memory
 from dukd_basicsr.networks.open_network import Opened, open_network
 from dukd_basicsr.networks.tiling import Tiler, is_exact
-from dukd_basicsr.upscale.encoding import encode, fit_for, to_8_bit
+from dukd_basicsr.upscale.encoding import encode, fit_to_format, to_8_bit
 from dukd_basicsr.upscale.enlarge import Enlarger
 from dukd_basicsr.upscale.files import Job, plan
 from dukd_basicsr.upscale.images import Picture, UnusableImageError, read, read_size
@@ -126,7 +126,7 @@ class _Enlarging:
             reason = str(error).partition('\n')[0] or 'no memory'
             remedy = '; a smaller --tile takes less memory' if 'memory' in reason else ''
             raise UnusableImageError(f'{self.opened.name} failed on it ({reason}){remedy}') from None
-        shown = fit_for(large, self.kind)
+        shown = fit_to_format(large, self.kind)
         write_result(job.target, encode(shown, self.kind))
         if job.comparison is not None:
             write_result(job.comparison, self.compare(picture, large))
@@ -136,7 +136,7 @@ class _Enlarging:
     def require_memory(self, picture: Picture, a_pixel: int) -> None:
         """Refuse what Linux would end the process for."""
         height, width = (side * self.opened.scale for side in picture.pixels.shape[:2])
-        need, there = height * width * a_pixel, physical_memory()
+        need, there = height * width * a_pixel, read_physical_memory()
         if need > there:
             raise UnusableImageError(
                 f'its {width}x{height} enlarged pixels take about {format_bytes(need)}, and there are '
@@ -148,7 +148,7 @@ class _Enlarging:
         images = [_to_bgr(self.enlarger.enlarge_bicubic(picture)), _to_bgr(large.pixels)]
         crop = min(CROP, *images[0].shape[:2])
         panels = [Panel(name, image) for name, image in zip(('bicubic', self.opened.name), images, strict=True)]
-        return encode_png(draw_side_by_side(panels, most_different_crop(images, crop), crop))
+        return encode_png(draw_side_by_side(panels, find_most_different_crop(images, crop), crop))
 
     def move_to(self, pixels: int) -> None:
         self.bar.update(pixels - self.bar.n)

@@ -23,7 +23,7 @@ def own(net, path, x):
     """What a module of the network answers to an image, and what the network does."""
     taps = Taps(net, [path], 'key')
     with torch.no_grad(), taps.record(len(x)):
-        answer = padding.forward(net, x, padding.size_requirement(net))
+        answer = padding.forward(net, x, padding.find_size_requirement(net))
         return taps.read(path, x.shape[-2:]), answer
 
 
@@ -64,7 +64,7 @@ def test_from_other_features_the_rest_makes_the_image_and_the_skip_connection_is
 def test_what_a_module_answers_to_padding_stays_its_own():
     net = build_network(SWINIR).eval()
     x, features = torch.rand(1, 3, 12, 10), torch.randn(1, 12, 12, 10)
-    padded = padding.pad(x, padding.size_requirement(net))
+    padded = padding.pad(x, padding.find_size_requirement(net))
     whole, _ = own(net, 'layers.1', padded)
     whole = whole.clone()
     whole[..., :12, :10] = features

@@ -62,9 +62,9 @@ def test_tokens_are_maps_and_padding_is_cut():
     taps = Taps(net, ['layers.1', 'conv_after_body'], 'taps')
     x = torch.rand(2, 3, 12, 10)
     with torch.no_grad(), taps.record(2):
-        padding.forward(net, x, padding.size_requirement(net))
+        padding.forward(net, x, padding.find_size_requirement(net))
         tokens, after = taps.read('layers.1', (12, 10)), taps.read('conv_after_body', (12, 10))
-        padded = padding.pad(x, padding.size_requirement(net))
+        padded = padding.pad(x, padding.find_size_requirement(net))
     assert tokens.shape == after.shape == (2, 12, 12, 10)
     assert padded.shape == (2, 3, 16, 16)
     mean = net.mean

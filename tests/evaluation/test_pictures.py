@@ -9,7 +9,7 @@ from dukd_basicsr.evaluation.pictures import (
     MARGIN,
     Panel,
     draw_side_by_side,
-    most_different_crop,
+    find_most_different_crop,
 )
 
 
@@ -29,13 +29,13 @@ def test_most_different_crop_equals_plain_loops(height, width, size, count, seed
             total = sum(abs(a - b).sum() for i, a in enumerate(boxes) for b in boxes[i + 1 :])
             if total > best:
                 best, where = total, (top, left)
-    assert most_different_crop(images, size) == where
+    assert find_most_different_crop(images, size) == where
 
 
 @pytest.mark.parametrize(('count', 'size'), [(1, 2), (2, 0), (2, 9)])
 def test_most_different_crop_refuses(count, size):
     with pytest.raises(ValueError, match='no most different crop'):
-        most_different_crop([np.zeros((8, 8, 3), np.uint8)] * count, size)
+        find_most_different_crop([np.zeros((8, 8, 3), np.uint8)] * count, size)
 
 
 def test_comparison_has_a_column_a_panel_with_the_crop_magnified_pixel_by_pixel():

@@ -9,7 +9,7 @@ from basicsr.models import build_model
 
 from dukd_basicsr import options
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.networks.acceleration import reduced, set_tf32
+from dukd_basicsr.networks.acceleration import reduce_precision, set_tf32
 from dukd_basicsr.options import OptionsError
 from tests.toys import REPOSITORY, TEACHER, batch, save_weights, train_options
 
@@ -44,11 +44,11 @@ def test_reduced_answers_in_the_precision_of_its_input():
     seen = []
     net.register_forward_hook(lambda _, x, y: seen.append((x[0].dtype, y.dtype)))
     x = torch.rand(1, 3, 8, 8)
-    answer = reduced(net, torch.bfloat16)(x)
+    answer = reduce_precision(net, torch.bfloat16)(x)
     assert seen == [(torch.float32, torch.bfloat16)]
     assert answer.dtype == torch.float32
     torch.testing.assert_close(answer, net(x), rtol=0.02, atol=0.02)
-    assert reduced(net, None) is net
+    assert reduce_precision(net, None) is net
 
 
 def test_the_teachers_precision_is_the_teachers_alone(tmp_path):

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from dukd_basicsr.networks import window_masks as masks
-from dukd_basicsr.networks.cost import _measure_cuda, count_bytes, peak_memory
+from dukd_basicsr.networks.cost import _measure_cuda, count_bytes, measure_peak_memory
 from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.networks.self_ensemble import SelfEnsemble
 from dukd_basicsr.networks.weights import build_network
@@ -33,7 +33,7 @@ def test_living_tensors_are_counted(kept, alive):
     # `kept` ones a new one is made beside them; pixel_shuffle makes one more when all of them are there.
     pixels, net = 20 * 30, Widening(kept).eval()
     expected = 4 * (12 * 3 * 9 + 12) + 4 * pixels * (3 + 12 * alive)
-    assert peak_memory(net, 20, 30, 3, CPU) == expected
+    assert measure_peak_memory(net, 20, 30, 3, CPU) == expected
 
 
 def test_views_and_changes_in_place_cost_nothing():
@@ -51,14 +51,14 @@ def test_counting_without_computing_is_counting(network):
     masks.forget()
     real = count_bytes(lambda: super_resolve(net, torch.zeros(1, 3, 21, 34)))
     for _ in range(2):  # whatever a network keeps of an earlier input; EDSR's mean moves with its input
-        assert peak_memory(net, 21, 34, 3, CPU) == pytest.approx(weights + real, abs=16)
+        assert measure_peak_memory(net, 21, 34, 3, CPU) == pytest.approx(weights + real, abs=16)
 
 
 def test_memory_without_the_meta_device_is_scaled_by_the_area():
     weights = 4 * (12 * 3 * 9 + 12)
     convolved = 4 * 12 * 360 * 640
     expected = weights + 4 * 3 * 360 * 640 + 3 * convolved  # the convolution, its product and the shuffled one
-    assert peak_memory(AsksForValues().eval(), 360, 640, 3, CPU) in (expected, expected - convolved)
+    assert measure_peak_memory(AsksForValues().eval(), 360, 640, 3, CPU) in (expected, expected - convolved)
 
 
 def test_on_cuda_the_allocator_is_asked(monkeypatch):
@@ -78,5 +78,5 @@ def test_on_cuda_the_allocator_is_asked(monkeypatch):
 
 def test_a_self_ensemble_needs_little_more_than_its_network():
     net = build_network(STUDENT).eval()
-    alone, ensemble = (peak_memory(each, 36, 64, 3, CPU) for each in (net, SelfEnsemble(net)))
+    alone, ensemble = (measure_peak_memory(each, 36, 64, 3, CPU) for each in (net, SelfEnsemble(net)))
     assert ensemble - alone == 4 * 3 * 36 * 64 * (2 + 4)  # the turned input and its copy, the sum of outputs

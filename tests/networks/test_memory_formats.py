@@ -12,7 +12,7 @@ from dukd_basicsr.compat import calculate_mask, stock
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks import acceleration as tuning
 from dukd_basicsr.networks.weights import build_network
-from dukd_basicsr.networks.window_masks import shifted_window_mask
+from dukd_basicsr.networks.window_masks import make_window_mask
 from tests.toys import SWINIR, TEACHER, batch, save_weights, train_options
 
 
@@ -96,9 +96,9 @@ def test_without_a_compiler_a_sentence_says_so(tmp_path, monkeypatch):
                                         'no-such-compiler; install it, name another'):  # fmt: skip
         build_model(train_options(tmp_path, compile=True))
     monkeypatch.setattr(tuning.importlib.util, 'find_spec', lambda name: None)
-    assert tuning.missing_compiler(torch.device('cuda')).startswith('compiling for a GPU needs the package triton')
+    assert tuning.find_missing_compiler(torch.device('cuda')).startswith('compiling for a GPU needs the package triton')
     monkeypatch.setenv('CXX', shutil.which('python3') or 'python3')
-    assert tuning.missing_compiler(torch.device('cpu')) is None
+    assert tuning.find_missing_compiler(torch.device('cpu')) is None
 
 
 def test_one_process_for_several_gpus_cannot_be_compiled(tmp_path):
@@ -113,10 +113,10 @@ def test_one_process_for_several_gpus_cannot_be_compiled(tmp_path):
 )
 def test_masks_are_stocks(height, width, window, shift):
     expected = stock(calculate_mask)(SimpleNamespace(window_size=window, shift_size=shift), (height, width))
-    found = shifted_window_mask(height, width, window, shift, torch.device('cpu'))
+    found = make_window_mask(height, width, window, shift, torch.device('cpu'))
     assert found.dtype == expected.dtype
     assert torch.equal(found, expected)
-    assert shifted_window_mask(height, width, window, shift, torch.device('cpu')) is found
+    assert make_window_mask(height, width, window, shift, torch.device('cpu')) is found
 
 
 def test_swinir_asks_for_masks_of_its_own_and_answers_as_stock(monkeypatch):

@@ -125,7 +125,7 @@ def test_folding_networks_are_asked_for_a_size_that_they_take(folder):
     save_weights('a.pth', network)
     opened = open_network(Path('a.pth'))
     assert opened.scale == 2
-    assert padding.size_requirement(opened.net).multiple == 2
+    assert padding.find_size_requirement(opened.net).multiple == 2
 
 
 def test_what_only_spandrel_knows(folder):

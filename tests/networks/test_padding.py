@@ -30,10 +30,10 @@ def test_crop_gives_back_exactly_what_belongs_to_the_input(scale):
 
 
 def test_networks_say_what_they_need():
-    assert padding.size_requirement(nn.Conv2d(3, 3, 1)) == SizeRequirement(1, 1)
+    assert padding.find_size_requirement(nn.Conv2d(3, 3, 1)) == SizeRequirement(1, 1)
     swinir = build_network(TINY_SWINIR)
-    assert padding.size_requirement(swinir) == SizeRequirement(8)
-    assert padding.size_requirement(nn.DataParallel(swinir)) == SizeRequirement(8)
+    assert padding.find_size_requirement(swinir) == SizeRequirement(8)
+    assert padding.find_size_requirement(nn.DataParallel(swinir)) == SizeRequirement(8)
 
 
 def test_swinir_answers_for_every_size_as_basicsr_validates_it():
@@ -42,7 +42,7 @@ def test_swinir_answers_for_every_size_as_basicsr_validates_it():
     net = build_network(TINY_SWINIR).eval()
     lq = torch.rand(1, 3, 12, 17)
     with torch.no_grad():
-        ours = padding.forward(net, lq, padding.size_requirement(net))
+        ours = padding.forward(net, lq, padding.find_size_requirement(net))
     stock = SwinIRModel.__new__(SwinIRModel)
     stock.opt, stock.lq, stock.net_g_ema = {'network_g': TINY_SWINIR, 'scale': 2}, lq, net
     stock.test()
@@ -69,6 +69,6 @@ def test_padded_pixels_carry_no_gradient_of_the_loss():
 def test_rrdbnet_that_folds_pixels_first_takes_any_side_when_padded(scale, multiple):
     sizes = {'num_feat': 4, 'num_block': 1, 'num_grow_ch': 2}
     net = build_network({'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'scale': scale, **sizes}).eval()
-    requirement = padding.size_requirement(net)
+    requirement = padding.find_size_requirement(net)
     assert requirement.multiple == multiple
     assert padding.forward(net, torch.rand(1, 3, 5, 7), requirement).shape == (1, 3, 5 * scale, 7 * scale)

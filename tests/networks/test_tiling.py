@@ -48,7 +48,7 @@ def test_tiles_equal_the_whole(name):
         seen = []
         tiled = super_resolve_tiled(net, lq, tile, progress=lambda done, of, seen=seen: seen.append((done, of)))
         torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-5)
-        step = -(-tile // padding.size_requirement(net).multiple) * padding.size_requirement(net).multiple
+        step = -(-tile // padding.find_size_requirement(net).multiple) * padding.find_size_requirement(net).multiple
         count = -(-43 // step) * -(-30 // step)
         assert seen == [(number, count) for number in range(1, count + 1)]
 

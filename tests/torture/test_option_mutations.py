@@ -177,7 +177,7 @@ def test_a_real_run_says_it_too_and_creates_nothing(change, tmp_path, monkeypatc
 
 
 def test_a_network_larger_than_the_memory_is_not_built(monkeypatch):
-    monkeypatch.setattr(networks, 'physical_memory', lambda: networks.MEMORY_SHARE * 20_000)
+    monkeypatch.setattr(networks, 'read_physical_memory', lambda: networks.MEMORY_SHARE * 20_000)
     networks.build(STUDENT)
     with pytest.raises(UserError, match=r'EDSR of these arguments has more than 19\.5 KiB of weights'):
         networks.build({**STUDENT, 'num_feat': 16})

@@ -27,7 +27,7 @@ from tests.toys import REPOSITORY, STUDENT, save_weights
 
 # isort: split
 from dukd_basicsr.cli import main
-from dukd_basicsr.evaluation.pictures import Panel, draw_side_by_side, most_different_crop
+from dukd_basicsr.evaluation.pictures import Panel, draw_side_by_side, find_most_different_crop
 from dukd_basicsr.networks import tiling
 from dukd_basicsr.networks.open_network import Opened
 from dukd_basicsr.networks.tiling import OVERLAP
@@ -488,7 +488,7 @@ def test_comparison_pictures_show_both(folder, weights):
     )  # fmt: skip
     images = [bicubic, network]
     panels = [Panel('bicubic', bicubic), Panel('nearest', network)]
-    np.testing.assert_array_equal(shown, draw_side_by_side(panels, most_different_crop(images, 64), 64))
+    np.testing.assert_array_equal(shown, draw_side_by_side(panels, find_most_different_crop(images, 64), 64))
     assert {path.name for path in Path('out/compare').iterdir()} == {'a.png', 'b.png', 'c.png'}
 
 
@@ -612,11 +612,11 @@ def test_a_failing_network_and_too_little_memory_are_said(folder, weights, capsy
         code, said = upscale(*command, capsys=capsys)
     assert code == 1
     assert "in/a.png: toy failed on it (can't allocate memory); a smaller --tile takes less memory; it was" in said
-    monkeypatch.setattr(upscale_run, 'physical_memory', lambda: 6 * 4 * 32 - 1)
+    monkeypatch.setattr(upscale_run, 'read_physical_memory', lambda: 6 * 4 * 32 - 1)
     code, said = upscale(*command, capsys=capsys)
     assert code == 1
     assert 'in/a.png: its 6x4 enlarged pixels take about 768 B, and there are 767 B; cut it into parts; it' in said
-    monkeypatch.setattr(upscale_run, 'physical_memory', lambda: 6 * 4 * 32)
+    monkeypatch.setattr(upscale_run, 'read_physical_memory', lambda: 6 * 4 * 32)
     assert upscale(*command, '--compare') == 1
     assert upscale(*command) == 0
     capsys.readouterr()

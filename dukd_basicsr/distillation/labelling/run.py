@@ -26,7 +26,7 @@ from dukd_basicsr.distillation.labelling.labeller import Labeller
 from dukd_basicsr.distillation.labelling.source import Source
 from dukd_basicsr.distillation.teacher import TeacherGroup, build_teacher
 from dukd_basicsr.errors import RunError, UserError
-from dukd_basicsr.networks.acceleration import dtype_of, set_tf32
+from dukd_basicsr.networks.acceleration import find_dtype, set_tf32
 from dukd_basicsr.options.rules.teacher import read_needs
 
 
@@ -87,7 +87,7 @@ def run(opt: Mapping[str, Any], request: Request) -> Path:
     _check_space(target, nbytes)
     _wait()  # nobody writes before all have looked
     for member in teacher.members:
-        member.dtype = dtype_of(stamp['precision'], device, 'the precision of the teacher')
+        member.dtype = find_dtype(stamp['precision'], device, 'the precision of the teacher')
     labeller = Labeller(teacher.to(device), layout, stamp['seed'], device)
     with _writing(target):
         if rank == 0:

@@ -25,7 +25,7 @@ from dukd_basicsr.resize import imresize
 
 @dataclass(frozen=True)
 class Network:
-    """What a row of the table is about."""
+    """A network that has a row in the table."""
 
     name: str
     kind: str

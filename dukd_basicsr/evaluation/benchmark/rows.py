@@ -14,7 +14,7 @@ import torch
 from dukd_basicsr.distillation.teacher import build_teacher
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluation.benchmark.measure import Bicubic, Network
-from dukd_basicsr.networks.build import input_channels, load_network
+from dukd_basicsr.networks.build import count_input_channels, load_network
 from dukd_basicsr.networks.open_network import Opened, open_network
 from dukd_basicsr.networks.self_ensemble import SelfEnsemble
 from dukd_basicsr.options.rules.teacher import as_list
@@ -87,7 +87,7 @@ def _load_checkpoint(path: Path, files: Mapping[Path, Mapping[str, Any]], device
     """Any file that `open_network` can open, if it does the task of the options files."""
     opt = next(iter(files.values()))
     opened = _open(path, files)
-    channels = input_channels(opt['network_g'])
+    channels = count_input_channels(opt['network_g'])
     if (opened.scale, opened.channels) != (opt['scale'], channels):
         raise UserError(
             f'{path}: a network for x{opened.scale} and {opened.channels} channels, but this table is of '
@@ -140,7 +140,7 @@ def _load_student(opt: Mapping[str, Any], file: Path, device: torch.device) -> N
     path, param_key, strict = _find_student_weights(opt, file)
     net = load_network(opt['network_g'], str(path), param_key, strict, str(file))
     net = net.eval().requires_grad_(False).to(device)
-    return Network(opt['name'], 'student', net, str(path), input_channels(opt['network_g']))
+    return Network(opt['name'], 'student', net, str(path), count_input_channels(opt['network_g']))
 
 
 def _find_student_weights(opt: Mapping[str, Any], file: Path) -> tuple[Path, str | None, bool]:
@@ -180,5 +180,5 @@ def _load_teachers(opt: Mapping[str, Any], teachers: dict[tuple[Any, ...], Netwo
         if key not in teachers:
             one = {**opt, 'network_t': network, 'path': {**path_opt, 'pretrain_network_t': path}}
             teacher = build_teacher(one).to(device)
-            channels = input_channels(opt['network_g'])
+            channels = count_input_channels(opt['network_g'])
             teachers[key] = Network(f'{Path(path).stem} (teacher)', 'teacher', teacher, path, channels)

@@ -22,8 +22,8 @@ from dukd_basicsr.evaluation.benchmark.protocol import SECTIONS, Protocol, find_
 from dukd_basicsr.evaluation.benchmark.rows import load_networks
 from dukd_basicsr.evaluation.benchmark.significance import check_rows, compare_rows, format_comparison
 from dukd_basicsr.evaluation.metrics import load_perceptual_metrics
-from dukd_basicsr.evaluation.pictures import CROP, Panel, draw_side_by_side, encode_png, most_different_crop
-from dukd_basicsr.networks.cost import count_macs, count_parameters, lr_size, peak_memory
+from dukd_basicsr.evaluation.pictures import CROP, Panel, draw_side_by_side, encode_png, find_most_different_crop
+from dukd_basicsr.networks.cost import count_macs, count_parameters, find_lr_size, measure_peak_memory
 from dukd_basicsr.networks.tiling import Tiler
 
 
@@ -158,7 +158,7 @@ def _make_row(
     """Means over images; the time is that of the first set, so that rows of several sets compare."""
     own = [record for record in records if record['network'] == network.name]
     by_set = {name: [record for record in own if record['set'] == name] for name in protocol.sets}
-    params, size = count_parameters(network.net), (*lr_size(protocol.scale), network.channels)
+    params, size = count_parameters(network.net), (*find_lr_size(protocol.scale), network.channels)
     source = getattr(network.net, 'metadata', None)  # an exported file says what it was made from
     scores = {
         name: {metric: _average(record[metric] for record in those) for metric in protocol.metrics}
@@ -173,7 +173,7 @@ def _make_row(
         ms_per_image=_average(record['ms'] for record in next(iter(by_set.values()))) or 0.0,
         scores=scores,
         self_ensemble=network.self_ensemble,
-        memory=peak_memory(network.net, *size, device) if params else None,
+        memory=measure_peak_memory(network.net, *size, device) if params else None,
     )
 
 
@@ -191,7 +191,7 @@ def _draw(image: ImageResult, protocol: Protocol) -> bytes:
     students = [each.sr for each in image.measurements if each.network.kind == 'student']
     compared = students if len(students) > 1 else [each.sr for each in image.measurements]
     size = min(CROP, *image.gt.shape[:2])
-    corner = most_different_crop(compared, size)
+    corner = find_most_different_crop(compared, size)
     return encode_png(draw_side_by_side([*panels, Panel('GT', image.gt)], corner, size))
 
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from dukd_basicsr.errors import RunError
 from dukd_basicsr.networks.build import describe
-from dukd_basicsr.networks.padding import size_requirement, super_resolve
+from dukd_basicsr.networks.padding import find_size_requirement, super_resolve
 
 TOLERANCE = 1e-4
 """Of float32, in units of the value range [0, 1]: a fortieth of an 8-bit level."""
@@ -30,7 +30,7 @@ class Difference:
     """Absolute difference, in units of the value range [0, 1]; infinite where the sizes differ."""
 
 
-def random_images(net: nn.Module, channels: int) -> list[Tensor]:
+def draw_images(net: nn.Module, channels: int) -> list[Tensor]:
     """Three inputs: one that windows divide, a batch of two that they do not, and one narrower than a window.
 
     Args:
@@ -40,7 +40,7 @@ def random_images(net: nn.Module, channels: int) -> list[Tensor]:
     Returns:
         list[Tensor]: (B, channels, H, W) in [0, 1], the same every time.
     """
-    unit = max(SMALLEST_UNIT, size_requirement(net).padded(1))
+    unit = max(SMALLEST_UNIT, find_size_requirement(net).padded(1))
     sizes = [(1, 3 * unit, 4 * unit), (2, 2 * unit + 3, 4 * unit + 5), (1, unit - 3, unit)]
     generator = torch.Generator().manual_seed(0)
     return [torch.rand(batch, channels, *size, generator=generator) for batch, *size in sizes]

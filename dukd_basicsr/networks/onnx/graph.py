@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks import window_masks as masks
 from dukd_basicsr.networks.build import describe
-from dukd_basicsr.networks.padding import SizeRequirement, size_requirement
+from dukd_basicsr.networks.padding import SizeRequirement, find_size_requirement
 
 OPSET = 17
 """The first with LayerNormalization, so the oldest that every one of these networks is small in."""
@@ -40,7 +40,7 @@ class Exportable(nn.Module):
         # A copy, since networks keep what they derive from their input (BasicSR's EDSR its mean).
         self.net = copy.deepcopy(net).cpu().float().eval().requires_grad_(False)
         self.scale = scale
-        self.requirement = size_requirement(net)
+        self.requirement = find_size_requirement(net)
         self.blocks: list[Any] = [block for block in self.net.modules() if 'attn_mask' in block._buffers]
         for block in self.blocks:
             block.input_resolution = _AnySize()  # BasicSR's SwinIR: the mask is taken from attn_mask, never made
@@ -62,7 +62,7 @@ class Exportable(nn.Module):
         for block in self.blocks:
             key = (block.window_size, block.shift_size)
             if key not in made:
-                made[key] = masks.shifted_window_mask(padded.shape[-2], padded.shape[-1], *key, padded.device)
+                made[key] = masks.make_window_mask(padded.shape[-2], padded.shape[-1], *key, padded.device)
             block.attn_mask = made[key]
 
 

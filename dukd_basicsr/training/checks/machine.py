@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.networks.acceleration import missing_compiler
+from dukd_basicsr.networks.acceleration import find_missing_compiler
 from dukd_basicsr.networks.cost import count_parameters
 from dukd_basicsr.networks.weights import load_into, read_weights
 from dukd_basicsr.training.checkpoints import list_iterations
@@ -46,7 +46,7 @@ def check_machine(opt: Mapping[str, Any], launch: Launch, folder: str) -> None:
             'backend: gloo, or leave dist_params out.'
         )
     if (opt.get('train') or {}).get('compile'):
-        problem = missing_compiler(torch.device('cpu' if on_cpu else 'cuda'))
+        problem = find_missing_compiler(torch.device('cpu' if on_cpu else 'cuda'))
         if problem:
             raise UserError(f'train.compile: {problem}')
     place = launch.root.absolute() / folder

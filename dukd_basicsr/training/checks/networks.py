@@ -13,7 +13,7 @@ from dukd_basicsr.distillation.features import FeatureTerms
 from dukd_basicsr.distillation.teacher import PROBE_SIZE
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks import padding
-from dukd_basicsr.networks.build import build, describe, input_channels, load_network
+from dukd_basicsr.networks.build import build, count_input_channels, describe, load_network
 from dukd_basicsr.options import dukd_options
 from dukd_basicsr.options.rules.losses import DUKD_MODELS
 from dukd_basicsr.options.rules.runs import STRICT_MODELS
@@ -65,7 +65,7 @@ def check_student(opt: Mapping[str, Any]) -> nn.Module:
 
 
 def _check_answer(net: nn.Module, opt: Mapping[str, Any]) -> None:
-    channels, scale, name = input_channels(opt['network_g']), opt['scale'], opt['network_g']['type']
+    channels, scale, name = count_input_channels(opt['network_g']), opt['scale'], opt['network_g']['type']
     try:
         side, shape = PROBE_SIZE, _shape_of_answer(_pad_for(net), channels, PROBE_SIZE)
     except Exception:  # a class of anyone's, which may need more
@@ -101,7 +101,7 @@ def check_zoomed_out(net: Callable[[Tensor], Tensor], opt: Mapping[str, Any], wh
     scale = opt['scale']
     side = opt['datasets']['train']['gt_size'] // scale**2
     try:
-        _shape_of_answer(net, input_channels(opt['network_g']), side)
+        _shape_of_answer(net, count_input_channels(opt['network_g']), side)
     except Exception as error:
         raise UserError(
             f'train.dukd_opt.zoom_out: {what} does not take a zoomed-out patch of {side}x{side} ({describe(error)}); '
@@ -122,11 +122,11 @@ def check_features(opt: Mapping[str, Any], student: nn.Module, teachers: Sequenc
     """
     given = opt['train'].get('feature_opt') if opt['model_type'] in STRICT_MODELS else None
     if given:
-        FeatureTerms(given, student, [each.net for each in teachers], input_channels(opt['network_g']), seed=0)
+        FeatureTerms(given, student, [each.net for each in teachers], count_input_channels(opt['network_g']), seed=0)
 
 
 def _pad_for(net: nn.Module) -> Callable[[Tensor], Tensor]:
-    return lambda lq: padding.forward(net.eval(), lq, padding.size_requirement(net))
+    return lambda lq: padding.forward(net.eval(), lq, padding.find_size_requirement(net))
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from dukd_basicsr.evaluation.benchmark.protocol import Protocol, find_common_pro
 from dukd_basicsr.evaluation.benchmark.report import Row, to_markdown
 from dukd_basicsr.evaluation.benchmark.rows import load_networks
 from dukd_basicsr.evaluation.benchmark.tabulate import tabulate_networks
-from dukd_basicsr.networks.cost import count_macs, count_parameters, lr_size
+from dukd_basicsr.networks.cost import count_macs, count_parameters, find_lr_size
 from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.networks.weights import build_network
 from tests.evaluation.benchmark.option_files import PSNR, SSIM, write_options
@@ -182,14 +182,14 @@ def test_complexity_equals_the_formula():
     assert count_parameters(net) == weights + biases
     pixels = 640 * 360  # LR of 1280 x 720 at x2
     on_lr = 9 * 3 * feat + (2 * block + 1) * conv + 4 * conv
-    assert count_macs(net, *lr_size(2)) == pixels * (on_lr + 4 * 9 * feat * 3)
+    assert count_macs(net, *find_lr_size(2)) == pixels * (on_lr + 4 * 9 * feat * 3)
 
 
 def test_macs_without_the_meta_device_are_scaled_by_the_area():
     net = AsksForValues()
     with pytest.raises(RuntimeError):
         copy.deepcopy(net).to('meta')(torch.zeros(1, 3, 8, 8, device='meta'))
-    assert count_macs(net, *lr_size(2)) == 640 * 360 * 9 * 3 * 12
+    assert count_macs(net, *find_lr_size(2)) == 640 * 360 * 9 * 3 * 12
 
 
 def test_table_text():

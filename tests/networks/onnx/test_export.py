@@ -22,7 +22,7 @@ from dukd_basicsr.cli import main
 from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.networks import export as export_run
 from dukd_basicsr.networks import open_network, padding
-from dukd_basicsr.networks.onnx.check import compare, random_images, require_equal
+from dukd_basicsr.networks.onnx.check import compare, draw_images, require_equal
 from dukd_basicsr.networks.onnx.graph import pad, to_onnx
 from dukd_basicsr.networks.onnx.precision import to_fp16, to_int8
 from dukd_basicsr.networks.onnx.session import ExportedNetwork, Metadata, open_exported, open_session
@@ -72,7 +72,7 @@ def assert_untouched(net, before):
 def test_the_graph_is_the_network_for_every_size(traced):
     net, scale, model = traced
     session = exported(model)
-    assert [each.size for each in compare(net, session, random_images(net, 3))] == ['1x3x24x32', '2x3x19x37', '1x3x5x8']
+    assert [each.size for each in compare(net, session, draw_images(net, 3))] == ['1x3x24x32', '2x3x19x37', '1x3x5x8']
     for shape in [(1, 3, 24, 32), (2, 3, 19, 37), (3, 3, 8, 8), (1, 3, 1, 1), (1, 3, 1, 9)]:
         lq = torch.rand(shape)
         expected = super_resolve(net, lq)
@@ -139,13 +139,13 @@ def test_a_graph_that_is_another_function_is_refused(tmp_path, monkeypatch, caps
 def test_the_check_names_sizes_and_refuses_what_is_no_number():
     net = nn.Identity()
     with pytest.raises(RunError, match='Picky takes no input of 2x3x19x37'):
-        compare(Picky(), net, random_images(net, 3))
+        compare(Picky(), net, draw_images(net, 3))
     (found,) = compare(net, nn.Threshold(2.0, float('nan')), [torch.zeros(1, 3, 2, 2)])
     assert found.largest == float('inf')
     (cut,) = compare(net, nn.MaxPool2d(2), [torch.zeros(1, 3, 2, 2)])
     with pytest.raises(RunError, match=r'inf on an input of 1x3x2x2, more than 1e\+00'):
         require_equal([cut], 1.0)
-    require_equal(compare(net, net, random_images(net, 1)))
+    require_equal(compare(net, net, draw_images(net, 1)))
 
 
 @pytest.fixture(scope='module')
@@ -190,7 +190,7 @@ def test_a_file_says_what_it_is_and_stands_for_its_network(written, tmp_path):
     assert (about.weights, about.weights_sha256, about.params) == ('net.pth', digest, parameters)
     assert Metadata.from_text(about.to_text()) == about
     assert (opened.scale, opened.channels, opened.file) == (2, 3, path)
-    assert padding.size_requirement(opened) == padding.SizeRequirement()
+    assert padding.find_size_requirement(opened) == padding.SizeRequirement()
     assert list(opened.parameters()) == []
     lq = torch.rand(2, 3, 7, 5, dtype=torch.float64, requires_grad=True)
     torch.testing.assert_close(copy.deepcopy(opened)(lq), super_resolve(net, lq.detach().float()), rtol=0, atol=1e-6)
