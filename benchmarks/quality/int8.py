@@ -44,12 +44,13 @@ SETS = ('Set5', 'Set14')
 CALIBRATION, CALIBRATION_SIDE, TIMED_SIDE = 16, 64, 64
 FORMS = {
     'fp32': None,
-    'U8S8, 8-bit weights': Int8Form(seven_bit_weights=False),
-    'U8S8, 7-bit weights': PORTABLE,
+    'U8S8, 8-bit weights': Int8Form(weight_range='8 bits'),
+    'U8S8, 7-bit weights': Int8Form(weight_range='7 bits'),
+    'U8S8, pairs fit': PORTABLE,
     '... QOperator': Int8Form(layout='QOperator'),
     '... one scale a layer': Int8Form(scale_per_channel=False),
-    'S8S8': Int8Form(activations='QInt8', seven_bit_weights=False),
-    'U8U8': Int8Form(weights='QUInt8', seven_bit_weights=False),
+    'S8S8': Int8Form(activations='QInt8', weight_range='8 bits'),
+    'U8U8': Int8Form(weights='QUInt8', weight_range='8 bits'),
 }
 EDSR = {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'upscale': 2, 'res_scale': 1,
         'rgb_mean': [0.4488, 0.4371, 0.4040]}  # fmt: skip
@@ -215,7 +216,7 @@ def main() -> None:
     parser.add_argument('--crop', type=int, default=96)
     parser.add_argument('--only', nargs='+', choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument('--forms', nargs='+', choices=FORMS, default=list(FORMS))
-    parser.add_argument('--emulated', nargs='+', choices=FORMS, default=list(FORMS)[1:3], help='forms on other CPUs')
+    parser.add_argument('--emulated', nargs='+', choices=FORMS, default=list(FORMS)[1:4], help='forms on other CPUs')
     parser.add_argument('--iterations', type=int, default=1000)
     parser.add_argument('--rounds', type=int, default=9)
     parser.add_argument('--json', type=Path)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from tqdm import tqdm
 from dukd_basicsr.data.images import UnusableImageError, find_images, read_image
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.onnx.graph import INPUT
+from dukd_basicsr.networks.onnx.weight_scales import override_scales
 
 CALIBRATION_SIDE = 128
 """Pixels; larger images are cut in their middle. Ranges need no more; features at HR size would fill the memory."""
@@ -44,8 +45,9 @@ class Int8Form:
 
     activations: str = 'QUInt8'
     weights: str = 'QInt8'
-    seven_bit_weights: bool = True
-    """Signed weights from -64 to 64 instead of -127 to 127."""
+    weight_range: Literal['pairs', '7 bits', '8 bits'] = 'pairs'
+    """Up to which magnitude weights are stretched: as far as any two of an output channel fit into 16 bits together
+    (`weight_scales`), 64, or 127."""
     scale_per_channel: bool = True
     """A scale for each output channel of a layer; otherwise one for the whole layer."""
     layout: str = 'QDQ'
@@ -53,8 +55,7 @@ class Int8Form:
 
 
 PORTABLE = Int8Form()
-"""The same picture on every CPU. x86 CPUs without VNNI multiply unsigned by signed bytes in pairs and saturate the sum
-of a pair at 32767 (pmaddubsw): 255 * 127 + 255 * 127 does not fit, 255 * 64 + 255 * 64 = 32640 does."""
+"""The same picture on every CPU: where pairs of products are added in 16 bits, they fit."""
 
 
 def to_int8(model: Any, images: Iterable[np.ndarray], form: Int8Form = PORTABLE) -> Any:
@@ -80,6 +81,9 @@ def to_int8(model: Any, images: Iterable[np.ndarray], form: Int8Form = PORTABLE)
             image = next(self.rest, None)
             return None if image is None else {INPUT: image}
 
+    options: dict[str, Any] = {'WeightSymmetric': True}
+    if form.weight_range == 'pairs':
+        options['TensorQuantOverrides'] = override_scales(model, QUANTISED, form.scale_per_channel)
     with tempfile.TemporaryDirectory() as folder, _quiet():
         source, target = Path(folder) / 'float.onnx', Path(folder) / 'int8.onnx'
         onnx.save(model, source)
@@ -90,11 +94,11 @@ def to_int8(model: Any, images: Iterable[np.ndarray], form: Int8Form = PORTABLE)
             quant_format=quantization.QuantFormat[form.layout],
             op_types_to_quantize=list(QUANTISED),
             per_channel=form.scale_per_channel,
-            reduce_range=form.seven_bit_weights,
+            reduce_range=form.weight_range == '7 bits',
             activation_type=quantization.QuantType[form.activations],
             weight_type=quantization.QuantType[form.weights],
             nodes_to_exclude=_products_of_activations(model),
-            extra_options={'WeightSymmetric': True},
+            extra_options=options,
         )
         return onnx.load(target)
 

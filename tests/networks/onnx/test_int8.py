@@ -16,13 +16,13 @@ from dukd_basicsr.cli import main
 from dukd_basicsr.networks import export as export_run
 from dukd_basicsr.networks.onnx.graph import INPUT, to_onnx
 from dukd_basicsr.networks.onnx.kernels import Kept, keep
-from dukd_basicsr.networks.onnx.precision import Int8Form, to_int8
+from dukd_basicsr.networks.onnx.precision import PORTABLE, Int8Form, to_int8
 from dukd_basicsr.networks.onnx.session import ExportedNetwork, Metadata, open_session
 from dukd_basicsr.networks.weights import build_network
 from tests.toys import EXPORTED, STUDENT, save_weights
 
 PHOTOGRAPH = Path(skimage.data.__file__).parent / 'chelsea.png'
-EIGHT_BITS = Int8Form(seven_bit_weights=False)
+SEVEN_BITS, EIGHT_BITS = Int8Form(weight_range='7 bits'), Int8Form(weight_range='8 bits')
 ABOUT = Metadata('1', 'EDSR', 2, 3, 'RGB', '[0, 1]', 'int8', 17, 5, 7, 'a.pth', 'ab')
 INT16 = np.iinfo(np.int16)
 
@@ -32,7 +32,7 @@ def exported(model, **options):
 
 
 def products(model):
-    """Of each quantised layer: weights, (output channels, inputs of one), and the type of its activations."""
+    """Of each quantised layer: weights, (output channels, inputs of one), their scales, the type of its activations."""
     made_by = {name: node for node in model.graph.node for name in node.output}
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     for node in model.graph.node:
@@ -43,10 +43,11 @@ def products(model):
             continue
         weights = arrays[pair[1].input[0]]
         by_output = weights if node.op_type == 'Conv' else weights.T
-        yield by_output.reshape(len(by_output), -1).astype(int), arrays[pair[0].input[2]].dtype
+        scales = arrays[pair[1].input[1]]
+        yield by_output.reshape(len(by_output), -1).astype(int), scales, arrays[pair[0].input[2]].dtype
 
 
-def worst_pair(weights, activations):
+def worst_pair(weights, _, activations):
     """The sum of two products that is farthest from 0, whichever two weights of an output meet in an instruction."""
     ends = np.iinfo(activations)
     highest = np.maximum(weights * ends.max, weights * ends.min)
@@ -57,37 +58,48 @@ def worst_pair(weights, activations):
 
 @pytest.fixture(scope='module', params=EXPORTED)
 def quantised(request):
-    """A network, a calibration image, and the graphs of 7 and of 8 bits."""
+    """A network, a calibration image, and the graphs of the exported form, of 7 and of 8 bits."""
     torch.manual_seed(0)
     opt, scale = EXPORTED[request.param]
     net = build_network(opt).eval().requires_grad_(False)
     image = cv2.resize(cv2.imread(str(PHOTOGRAPH)), (24, 20)).transpose(2, 0, 1)[None] / np.float32(255)
     graph = to_onnx(net, scale, 3)
-    return net, image, to_int8(graph, [image]), to_int8(graph, [image], EIGHT_BITS)
+    return net, image, *(to_int8(graph, [image], form) for form in (PORTABLE, SEVEN_BITS, EIGHT_BITS))
 
 
 def test_no_pair_of_products_can_leave_16_bits(quantised):
-    _, _, seven, eight = quantised
-    layers = list(products(seven))
+    _, _, portable, _, eight = quantised
+    layers = list(products(portable))
     assert len(layers) == len(list(products(eight))) >= 3
-    assert {activations for _, activations in layers} == {np.dtype(np.uint8)}
-    assert all(weights.min() >= -64 and weights.max() <= 64 for weights, _ in layers)
+    assert {activations for *_, activations in layers} == {np.dtype(np.uint8)}
     assert max(worst_pair(*layer) for layer in layers) <= INT16.max
     assert max(worst_pair(*layer) for layer in products(eight)) > INT16.max
 
 
+def test_weights_are_scaled_between_seven_and_eight_bits(quantised):
+    by_form = [np.concatenate([scales for _, scales, _ in products(graph)]) for graph in quantised[2:]]
+    portable, seven, eight = by_form
+    assert np.all(portable <= seven * (1 + 1e-6))
+    assert np.all(portable >= eight * (1 - 1e-6))
+    assert np.mean(portable < 0.99 * seven) > 0.5
+
+
 def test_this_machine_keeps_what_calibration_promised(quantised):
-    net, image, seven, _ = quantised
-    kept = keep(net, exported(seven, as_written=True), exported(seven), [torch.from_numpy(image)])
+    net, image, portable, _, _ = quantised
+    kept = keep(net, exported(portable, as_written=True), exported(portable), [torch.from_numpy(image)])
     assert kept.here == pytest.approx(kept.promised, abs=0.1)
     assert 30 < kept.promised < 90
 
 
 def layer_of_extremes():
-    """A convolution whose weights lie at the ends of their range, in patterns that add up and that cancel."""
-    net = nn.Conv2d(8, 4, 3, padding=1).requires_grad_(False)
+    """A convolution whose weights lie at the ends of their range, in patterns that add up and that cancel, and one that
+    stands out so far that it alone gets all eight bits.
+    """
+    net = nn.Conv2d(8, 5, 3, padding=1).requires_grad_(False)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], (8, 3, 3))
-    net.weight.copy_(torch.from_numpy(np.stack([np.ones((8, 3, 3)), -np.ones((8, 3, 3)), signs, -signs])))
+    outstanding = np.full((8, 3, 3), 1 / 127)
+    outstanding[3, 1, 1] = 1
+    net.weight.copy_(torch.from_numpy(np.stack([np.ones((8, 3, 3)), -np.ones((8, 3, 3)), signs, -signs, outstanding])))
     net.bias.zero_()
     return net
 
@@ -99,32 +111,33 @@ def extreme_images():
 
 
 def integer_sums(model, image, saturate):
-    """The accumulators of the one convolution in `model`, (4, 6, 7), in pairs as pmaddubsw adds them or exactly."""
+    """The accumulators of the one convolution in `model`, (N, 6, 7), in pairs as pmaddubsw adds them or exactly."""
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     first = next(node for node in model.graph.node if node.op_type == 'QuantizeLinear' and node.input[0] == INPUT)
     step, zero = (arrays[name] for name in first.input[1:])
-    ((weights, _),) = products(model)
+    ((weights, scales, _),) = products(model)
     pixels = np.clip(np.rint(image[0] / step) + zero, 0, 255).astype(int)
     padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1)), constant_values=int(zero))
     columns = np.stack([padded[c, y : y + 6, x : x + 7] for c in range(8) for y in range(3) for x in range(3)])
-    pairs = (weights[:, :, None, None] * columns).reshape(4, -1, 2, 6, 7).sum(2)
+    pairs = (weights[:, :, None, None] * columns).reshape(len(weights), -1, 2, 6, 7).sum(2)
     if saturate:
         pairs = pairs.clip(INT16.min, INT16.max)
-    scale = next(arrays[name] for name in arrays if name.endswith('weight_scale'))
     sums = pairs.sum(1) - int(zero) * weights.sum(1)[:, None, None]
-    return sums * float(step) * scale.reshape(-1, 1, 1)
+    return sums * float(step) * scales.reshape(-1, 1, 1)
 
 
 def test_weights_and_activations_at_their_ends_do_not_saturate():
     net, images = layer_of_extremes(), extreme_images()
     graph = to_onnx(net, 1, 8)
-    seven, eight = to_int8(graph, images), to_int8(graph, images, EIGHT_BITS)
+    portable, eight = to_int8(graph, images), to_int8(graph, images, EIGHT_BITS)
+    ((weights, *_),) = products(portable)
+    assert np.abs(weights).max(1).tolist() == [64, 64, 64, 64, 127]
     level = 2 * 72 / 255  # of the output's 8 bits
     for image in images:
-        exact = integer_sums(seven, image, saturate=False)
-        assert np.array_equal(integer_sums(seven, image, saturate=True), exact)
+        exact = integer_sums(portable, image, saturate=False)
+        assert np.array_equal(integer_sums(portable, image, saturate=True), exact)
         np.testing.assert_allclose(exact, net(torch.from_numpy(image))[0], atol=1e-3)
-        for session in (exported(seven), exported(seven, as_written=True), exported(eight, as_written=True)):
+        for session in (exported(portable), exported(portable, as_written=True), exported(eight, as_written=True)):
             np.testing.assert_allclose(session(torch.from_numpy(image))[0], exact, atol=level)
     lost = integer_sums(eight, images[1], saturate=True) - integer_sums(eight, images[1], saturate=False)
     assert abs(lost).max() > 30 * level
