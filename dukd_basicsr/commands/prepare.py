@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare a training set or a test set."""
-    from datasets_prep import prepare
+    from dukd_basicsr.data.locks import hold
 
     name = args.name or args.source.resolve().name
     scales, (size, step) = args.scale or [2, 3, 4], _grid(args, 480)
@@ -51,6 +51,14 @@ def run(args: argparse.Namespace) -> int:
             f'--codec {args.codec}: {_FOLDERS[args.preset]} is a folder of PNGs; leave it out with '
             f'--preset {args.preset}.'
         )
+    with hold(args.out / ('DIV2K' if args.preset == 'div2k' else name)):
+        _prepare(args, name, scales, size, step)
+    return 0
+
+
+def _prepare(args: argparse.Namespace, name: str, scales: list[int], size: int, step: int) -> None:
+    from datasets_prep import prepare
+
     if args.preset == 'div2k':
         prepare.prepare_div2k(args.source, args.out, scales, size, step, args.workers, args.codec)
     elif args.preset == 'benchmark':
@@ -61,7 +69,6 @@ def run(args: argparse.Namespace) -> int:
         prepare.prepare_training(
             args.source, args.out, name, scales, size, step, args.min_size, args.workers, args.codec
         )
-    return 0
 
 
 def _run_real(args: argparse.Namespace, name: str) -> None:

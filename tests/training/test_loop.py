@@ -195,6 +195,12 @@ def test_a_validation_that_is_never_due_is_made_at_the_end(run):
     assert len(re.findall('Validation V', text(run(val=val)))) == 1
 
 
+def test_a_teacher_need_not_be_measured(run):
+    assert 'Teacher on V (iteration 0)' in text(run())
+    train = options(Path())['train']
+    assert 'Teacher on V' not in text(run(train={**train, 'teacher_opt': {'val_images': 0}}))
+
+
 def test_options_are_checked_in_a_train_py_of_ones_own_too(run, tmp_path):
     with pytest.raises(UserError, match=r'toy\.yml: train\.ema_decai: unknown key\. Did you mean "ema_decay"\?'):
         run(train={**options(Path())['train'], 'ema_decai': 0.9})

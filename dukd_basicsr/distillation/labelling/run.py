@@ -7,7 +7,7 @@ import shutil
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from tqdm import tqdm
 from dukd_basicsr.data.cache import manifest as stamps
 from dukd_basicsr.data.cache.record import BITS, Layout
 from dukd_basicsr.data.cache.shards import Shard, read_keys, write_key_files
+from dukd_basicsr.data.locks import hold
 from dukd_basicsr.data.prefetch import map_in_order
 from dukd_basicsr.distillation.labelling.labeller import Labeller
 from dukd_basicsr.distillation.labelling.source import Source
@@ -89,7 +90,7 @@ def run(opt: Mapping[str, Any], request: Request) -> Path:
     for member in teacher.members:
         member.dtype = find_dtype(stamp['precision'], device, 'the precision of the teacher')
     labeller = Labeller(teacher.to(device), layout, stamp['seed'], device)
-    with _writing(target):
+    with hold(target) if rank == 0 else nullcontext(), _writing(target):
         if rank == 0:
             _announce(target, layout, source, len(there), nbytes)
             if not target.is_dir():

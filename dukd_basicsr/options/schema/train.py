@@ -160,6 +160,11 @@ class TeacherOptions:
         'of several teachers: random draws one a step (the cost of one), average takes the mean of all',
         default='random',
     )
+    val_images: int | None = key(
+        'images of each validation set that the teacher is measured on before the first iteration: ~ all, 0 none',
+        default=None,
+        least=0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
