@@ -78,7 +78,7 @@ def fidelity(args: argparse.Namespace) -> dict:
     crop = train['gt_size']
     rows: dict[str, list] = {name: [] for name in codecs()}
     reduced, outside = [], []
-    for pair in source.pairs(keys):
+    for pair in source.read_pairs(keys):
         lq = torch.from_numpy(pair.lq.copy()).to(args.device).permute(2, 0, 1)[None] / 255
         exact = teacher(lq)[0].permute(1, 2, 0).cpu().numpy()
         gt = pair.gt / 255

@@ -175,13 +175,13 @@ def measure_cache(file: Path) -> dict[str, Any]:
     layout = Layout(opt['scale'], stamp['size'], stamp['per_image'], tuple(stamp['parts']))
     source = Source(Path(dataset['dataroot_gt']), Path(dataset['dataroot_lq']), opt['scale'])
     labeller = Labeller(build_teacher(opt), layout, stamp['seed'], torch.device('cpu'))
-    chunks = list(source.chunks(2))
+    chunks = list(source.cut_chunks(2))
     some = chunks[:: max(1, len(chunks) // CHUNKS)]
-    labeller.records(source.pairs(some[0]))
+    labeller.make_records(source.read_pairs(some[0]))
     pixels = 0
     start = seconds(False)
     for chunk in some:
-        labeller.records(source.pairs(chunk))
+        labeller.make_records(source.read_pairs(chunk))
         pixels += sum(height * width for height, width in map(source.shapes.get, chunk))
     spent = seconds(False) - start
     return {'seconds': spent * sum(height * width for height, width in source.shapes.values()) / pixels}

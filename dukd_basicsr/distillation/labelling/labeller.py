@@ -34,30 +34,32 @@ class Labeller:
     """Of the positions of zoom-in crops."""
     device: torch.device
 
-    def records(self, pairs: Sequence[Pair]) -> list[tuple[str, bytes]]:
+    def make_records(self, pairs: Sequence[Pair]) -> list[tuple[str, bytes]]:
         """Keys and records of sub-images of one size.
 
         Raises:
             RunError: Not even one image fits into the GPU's memory.
         """
         height, width = pairs[0].lq.shape[:2]
-        lq = self._images([pair.lq for pair in pairs])
+        lq = self._stack([pair.lq for pair in pairs])
         fields: dict[str, np.ndarray] = {}
         if 'lq' in self.layout.parts:
-            fields['lq_label'] = self._words(lq)
+            fields['lq_label'] = self._ask_packed(lq)
         if 'zoom_in' in self.layout.parts:
             fields['zoom_in_at'], fields['zoom_in_label'] = self._zoom_in(pairs, height * width)
         if 'zoom_out' in self.layout.parts:
             s = self.layout.scale
             fields['zoom_out'] = pack_input(zoom_out(lq[..., : height // s * s, : width // s * s], s))
             # The teacher is asked for what the student will see, after rounding.
-            fields['zoom_out_label'] = self._words(torch.from_numpy(unpack_input(fields['zoom_out'])).to(self.device))
+            fields['zoom_out_label'] = self._ask_packed(
+                torch.from_numpy(unpack_input(fields['zoom_out'])).to(self.device)
+            )
         return [
             (pair.key, self.layout.write({name: part[n] for name, part in fields.items()}, height, width))
             for n, pair in enumerate(pairs)
         ]
 
-    def psnr(self, pair: Pair, record: bytes) -> float:
+    def measure_psnr(self, pair: Pair, record: bytes) -> float:
         """PSNR in dB of a stored label against its ground truth: a right number proves that the teacher is right."""
         fields = self.layout.read(record, *pair.lq.shape[:2])
         label = np.moveaxis(unpack(fields['lq_label']), 0, -1).clip(0, 1)
@@ -74,14 +76,14 @@ class Labeller:
             for top, left in places
         ]
         step = max(1, len(pairs) * pixels // size**2)
-        words = [self._words(self._images(crops[n : n + step])) for n in range(0, len(crops), step)]
+        words = [self._ask_packed(self._stack(crops[n : n + step])) for n in range(0, len(crops), step)]
         return at, np.concatenate(words).reshape(len(pairs), num, *words[0].shape[1:])
 
-    def _images(self, images: Sequence[np.ndarray]) -> Tensor:
+    def _stack(self, images: Sequence[np.ndarray]) -> Tensor:
         batch = torch.from_numpy(np.stack(images)).to(self.device, non_blocking=True)
         return batch.permute(0, 3, 1, 2).float() / 255
 
-    def _words(self, lq: Tensor) -> np.ndarray:
+    def _ask_packed(self, lq: Tensor) -> np.ndarray:
         return pack(self._ask(lq))
 
     def _ask(self, lq: Tensor) -> Tensor:

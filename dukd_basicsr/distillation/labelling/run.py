@@ -67,7 +67,7 @@ def run(opt: Mapping[str, Any], request: Request) -> Path:
     dataset = opt['datasets']['train']
     gt, lq = (Path(dataset[key]).expanduser() for key in ('dataroot_gt', 'dataroot_lq'))
     target = request.target or Path(dataset.get('dataroot_upcycled') or lq.with_name(f'{lq.stem}_upcycled.lmdb'))
-    layout = _layout(opt, request)
+    layout = _plan_layout(opt, request)
     source = Source(gt, lq, opt['scale'])
     _check_sizes(source, layout)
     rank, world, device = _join(opt)
@@ -77,20 +77,20 @@ def run(opt: Mapping[str, Any], request: Request) -> Path:
             'train.teacher_opt.combine: a cache has one label for each input, so random is not possible; '
             'write combine: average, or make a cache for each teacher.'
         )
-    stamp = _stamp(opt, layout, request, gt, lq)
+    stamp = _describe_cache(opt, layout, request, gt, lq)
     _check_place(target, stamp)
     there = read_keys(target)
     # Cut before what is there is left out: a batch has the same images, so the same labels, after a resume too.
     batch = request.batch or (8 if device.type == 'cuda' else 2)
-    cut = [[key for key in chunk if key not in there] for chunk in source.chunks(batch)]
+    cut = [[key for key in chunk if key not in there] for chunk in source.cut_chunks(batch)]
     chunks = [chunk for chunk in cut if chunk]
-    nbytes = _stored(layout, source, chunks)
+    nbytes = _count_bytes(layout, source, chunks)
     _check_space(target, nbytes)
     _wait()  # nobody writes before all have looked
     for member in teacher.members:
         member.dtype = find_dtype(stamp['precision'], device, 'the precision of the teacher')
     labeller = Labeller(teacher.to(device), layout, stamp['seed'], device)
-    with hold(target) if rank == 0 else nullcontext(), _writing(target):
+    with hold(target) if rank == 0 else nullcontext(), _explain_failures(target):
         if rank == 0:
             _announce(target, layout, source, len(there), nbytes)
             if not target.is_dir():
@@ -98,7 +98,7 @@ def run(opt: Mapping[str, Any], request: Request) -> Path:
                 stamps.write(target, stamp)
         _wait()
         own = chunks[rank::world]
-        with Shard(target, rank, _stored(layout, source, own)) as shard:
+        with Shard(target, rank, _count_bytes(layout, source, own)) as shard:
             _label(labeller, source, own, shard, rank)
         _wait()
         if rank == 0:
@@ -112,7 +112,7 @@ def run(opt: Mapping[str, Any], request: Request) -> Path:
     return target
 
 
-def _layout(opt: Mapping[str, Any], request: Request) -> Layout:
+def _plan_layout(opt: Mapping[str, Any], request: Request) -> Layout:
     patch = opt['datasets']['train']['gt_size'] // opt['scale']
     size = patch if request.size is None else request.size
     if size < patch:
@@ -156,7 +156,7 @@ def _wait() -> None:
         torch.distributed.barrier()
 
 
-def _stamp(opt: Mapping[str, Any], layout: Layout, request: Request, gt: Path, lq: Path) -> stamps.Stamp:
+def _describe_cache(opt: Mapping[str, Any], layout: Layout, request: Request, gt: Path, lq: Path) -> stamps.Stamp:
     train = opt['train']
     return {
         'version': stamps.VERSION,
@@ -189,7 +189,7 @@ def _check_place(target: Path, stamp: stamps.Stamp) -> None:
         raise UserError(f'{target} exists and was made with {", ".join(what)}: delete it, or choose another -o.')
 
 
-def _stored(layout: Layout, source: Source, chunks: Sequence[Sequence[str]]) -> int:
+def _count_bytes(layout: Layout, source: Source, chunks: Sequence[Sequence[str]]) -> int:
     """Bytes that records take in an LMDB: whole pages, and their share of the tree."""
     sizes = (layout.nbytes(*source.shapes[key]) for chunk in chunks for key in chunk)
     return sum((size // 4096 + 1) * 4096 + 128 for size in sizes)
@@ -200,7 +200,7 @@ def _check_space(target: Path, nbytes: int) -> None:
     free = shutil.disk_usage(there).free
     if free < nbytes:
         raise UserError(
-            f'{target} needs {_size(nbytes)} more and its disk has {_size(free)} of free space: free '
+            f'{target} needs {_format_size(nbytes)} more and its disk has {_format_size(free)} of free space: free '
             'some, choose another -o, or give a smaller --per_image.'
         )
 
@@ -211,17 +211,17 @@ def _announce(target: Path, layout: Layout, source: Source, there: int, nbytes: 
     went = f', {there} of them are there already' if there else ''
     sys.stdout.write(
         f'{target}: labels of {", ".join(layout.parts)}{crops} for {len(source.shapes)} sub-images{went}; '
-        f'{_size(nbytes)} to write.\n'
+        f'{_format_size(nbytes)} to write.\n'
     )
     sys.stdout.flush()
 
 
-def _size(nbytes: int) -> str:
+def _format_size(nbytes: int) -> str:
     return f'{nbytes / 1e9:.2f} GB' if nbytes >= 1e9 else f'{nbytes / 1e6:.1f} MB'
 
 
 @contextmanager
-def _writing(target: Path) -> Iterator[None]:
+def _explain_failures(target: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, lmdb.Error) as error:
@@ -237,11 +237,11 @@ def _label(labeller: Labeller, source: Source, chunks: Sequence[list[str]], shar
     with tqdm(total=sum(map(len, chunks)), desc='upcycle', unit='image', disable=rank != 0) as bar:
 
         def ask_teacher() -> Iterator[list[tuple[str, bytes]]]:
-            for pairs in map_in_order(source.pairs, chunks, workers=1):
-                records = labeller.records(pairs)
+            for pairs in map_in_order(source.read_pairs, chunks, workers=1):
+                records = labeller.make_records(pairs)
                 bar.update(len(pairs))
                 if 'lq' in labeller.layout.parts:
-                    quality.append(labeller.psnr(pairs[0], records[0][1]))
+                    quality.append(labeller.measure_psnr(pairs[0], records[0][1]))
                     bar.set_postfix_str(f'PSNR of the labels {statistics.fmean(quality):.2f} dB')
                 yield records
 

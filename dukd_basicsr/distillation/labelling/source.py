@@ -29,7 +29,7 @@ class Source:
         """Height and width of every LR sub-image by key, in the order of the file."""
         self._gt, self._lq = LmdbReader(gt), LmdbReader(lq)
 
-    def chunks(self, most: int) -> Iterator[list[str]]:
+    def cut_chunks(self, most: int) -> Iterator[list[str]]:
         """All keys in lists of at most `most` whose sub-images have one size."""
         by_size: dict[tuple[int, int], list[str]] = {}
         for key, shape in self.shapes.items():
@@ -37,16 +37,18 @@ class Source:
         for alike in by_size.values():
             yield from (alike[n : n + most] for n in range(0, len(alike), most))
 
-    def pairs(self, keys: Sequence[str]) -> list[Pair]:
+    def read_pairs(self, keys: Sequence[str]) -> list[Pair]:
         """Decode sub-images.
 
         Raises:
             UserError: One has not the size that meta_info.txt says.
         UnreadableImageError: One is missing or cannot be decoded.
         """
-        return [Pair(key, self._image(self._lq, key, 1), self._image(self._gt, key, self.scale)) for key in keys]
+        return [
+            Pair(key, self._read_image(self._lq, key, 1), self._read_image(self._gt, key, self.scale)) for key in keys
+        ]
 
-    def _image(self, reader: LmdbReader, key: str, scale: int) -> np.ndarray:
+    def _read_image(self, reader: LmdbReader, key: str, scale: int) -> np.ndarray:
         image = decode(reader.get(key), f'the value of {key} in {reader.path}')
         if image.shape[:2] != tuple(scale * side for side in self.shapes[key]):
             raise UserError(
