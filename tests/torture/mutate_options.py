@@ -31,6 +31,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import dukd_basicsr.plugin  # noqa: F401  first: makes basicsr importable
+
+# isort: split
 import cv2
 import lmdb
 import numpy as np
