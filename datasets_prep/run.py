@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,7 @@ def produce(
         sys.stdout.write(f'{targets[0].path.parent}: all is there already, made from the same images.\n')
         return
     home = targets[0].path.parent
+    made = [folder for folder in (home, *home.parents) if not folder.exists()]
     try:
         home.mkdir(parents=True, exist_ok=True)
         _check_space(home, int(growth * sum(path.stat().st_size for job in jobs for path in _list_files(job))))
@@ -78,6 +79,10 @@ def produce(
         raise UserError(
             f'{home} cannot be written ({error}): free some space there, or choose another --out.'
         ) from error
+    finally:
+        for folder in made:
+            with suppress(OSError):  # it holds what was made
+                folder.rmdir()
     _report(home, jobs, tally, 'pairs' if len(targets) > 1 else 'sub-images')
 
 

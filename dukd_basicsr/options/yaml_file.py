@@ -71,6 +71,8 @@ def _parse(text: str, path: Path) -> tuple[Any, list[str]]:
 
 def _read(path: Path) -> str:
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # opening a FIFO waits for its writer for ever
+            raise OptionsError(f'{path}: no regular file; write the options into one.')
         with path.open('rb') as file:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:

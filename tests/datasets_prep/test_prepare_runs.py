@@ -112,7 +112,7 @@ def test_an_interruption_leaves_nothing_and_a_repetition_completes(tmp_path, mon
     monkeypatch.setattr('datasets_prep.prepare.cut', failing(error))
     with pytest.raises(type(error)):
         prepare_training(source, tmp_path / 'a', 'P', **SMALL)
-    assert list((tmp_path / 'a' / 'P').iterdir()) == []
+    assert not (tmp_path / 'a').exists()
     monkeypatch.undo()
     prepare_training(source, tmp_path / 'a', 'P', **SMALL)
     prepare_training(source, tmp_path / 'b', 'P', **SMALL)
@@ -124,7 +124,7 @@ def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr('datasets_prep.prepare.cut', failing(OSError(errno.ENOSPC, 'No space left on device')))
     with pytest.raises(UserError, match=r'cannot be written.*No space left'):
         prepare_training(source, tmp_path, 'P', **SMALL)
-    assert list((tmp_path / 'P').iterdir()) == []
+    assert not (tmp_path / 'P').exists()
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
@@ -168,7 +168,7 @@ def test_a_killed_run_leaves_no_process_no_half_target_and_is_restarted_by_the_s
     process.send_signal(number)
     process.communicate(timeout=10)  # ends only when the worker processes, which hold the pipe too, have ended
     assert process.returncode == {signal.SIGKILL: -9, signal.SIGTERM: 143}[number]
-    left = [path.name for path in home.iterdir()]
+    left = [path.name for path in home.iterdir()] if home.exists() else []
     assert all(name.startswith('.') and '.tmp-' in name for name in left)
     assert len(left) == {signal.SIGKILL: 2, signal.SIGTERM: 0}[number]
     for path in sorted(source.iterdir())[2:]:
@@ -185,3 +185,11 @@ def test_a_folder_that_a_live_process_writes_is_left_alone(tmp_path):
     with pytest.raises(UserError, match=f'Process {os.getppid()} is writing'):
         prepare_training(source, tmp_path, 'P', **SMALL)
     assert folder.exists()
+
+
+def test_a_run_that_fails_leaves_no_empty_folder(tmp_path):
+    source = fill(tmp_path / 'hr', *SHAPES)
+    (source / '0001.png').write_bytes((source / '0001.png').read_bytes()[:100])
+    with pytest.raises(UserError, match='nothing was written'):
+        prepare_training(source, tmp_path / 'datasets', 'P', **SMALL)
+    assert not (tmp_path / 'datasets').exists()

@@ -119,6 +119,8 @@ def _explain_missing(value: str, root: Path) -> str:
     path = Path(value)
     folder = locate(root, value).parent
     start = f'there is no file {value}'
+    if locate(root, value).is_dir():
+        return f'{value} is a folder; name a file in it.'
     if re.search(r'_official-[0-9a-f]{8}\.pth$', path.name):
         return f'{start}; download {path.name} from {_ZOO} into {path.parent}.'
     if path.name.endswith('_demo.pth'):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,8 @@ def inspect_file(path: Path) -> Size | None:
         DamagedImageError: As there, or the file cannot be read.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a FIFO waits for its writer for ever
+            raise DamagedImageError('is no regular file')
         with path.open('rb') as file:
             head = file.read(HEAD)
             length = file.seek(0, 2)

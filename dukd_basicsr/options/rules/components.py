@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -62,7 +63,7 @@ def _check_arguments(
         if name in known:
             continue
         if name in allowed:
-            report_text_number(value, join(key, name), report)
+            _check_number(name, value, component.parameters[name], join(key, name), report)
             continue
         full = join(key, name)
         close = difflib.get_close_matches(str(name), allowed | known, n=1)
@@ -73,6 +74,19 @@ def _check_arguments(
     for name, default in component.parameters.items():
         if default is REQUIRED and name not in {*given, *supplied, *misspelt}:
             report.error(join(key, name), f'missing key: {given["type"]} needs this argument.')
+
+
+def _check_number(name: str, value: object, default: object, path: str, report: Report) -> None:
+    """Where a number is due by its default: no text, no nan; and `img_range` divides."""
+    if report_text_number(value, path, report):
+        return
+    due = isinstance(default, (int, float)) and not isinstance(default, bool)
+    if due and isinstance(value, str):
+        report.error(path, f'{show(value)} is text, and a number is due; write one, e.g. {name}: {default}.')
+    elif isinstance(value, float) and not math.isfinite(value):
+        report.error(path, f'{value} is not a finite number.')
+    elif name == 'img_range' and isinstance(value, (int, float)) and value <= 0:
+        report.error(path, f'{value} is too small; it must be above 0.')
 
 
 def check_networks(options: Mapping[str, Any], strict: bool, report: Report) -> None:
@@ -95,6 +109,10 @@ def check_networks(options: Mapping[str, Any], strict: bool, report: Report) -> 
     _check_channels(found, report)
     if 'network_g' in found:
         _check_images(*found['network_g'], options.get('datasets'), report)
+    for key, (_, given) in found.items() if not report.errors else ():
+        if given['type'] == 'EDSR' and given.get('num_in_ch', 3) != 3:
+            text = 'but EDSR subtracts a mean of 3 channels; write another type, e.g. MSRResNet.'
+            report.error(f'{key}.num_in_ch', f'{given["num_in_ch"]}, {text}')
 
 
 def _iterate_networks(options: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -118,7 +136,7 @@ def find_argument(component: Component, given: Mapping[str, Any], names: Iterabl
 
 def _check_scale(key: str, component: Component, given: Mapping[str, Any], scale: Any, report: Report) -> None:
     argument = find_argument(component, given, _SCALE)
-    if argument is None or not isinstance(scale, int):
+    if argument is None or not isinstance(scale, int) or isinstance(scale, bool):
         return
     name, value = argument
     if isinstance(value, (int, float)) and value != scale:

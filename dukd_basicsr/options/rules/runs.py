@@ -16,14 +16,18 @@ from dukd_basicsr.options.schema.upcycled import UpcycledDataset
 
 STRICT_MODELS = ('SRModel', 'SwinIRModel', 'DistillModel', 'DUKDModel', 'DUKDRealModel')
 """Models of which every key is known; other models have keys that only they know."""
+LONGEST_NAME = 200
+"""Bytes of a run's name; file systems take 255, to which archives and logs add their times."""
 Datasets = dict[str, PairedDataset | OtherDataset]
 
 
 def check_names(o: Options, report: Report) -> None:
     """The name of the run is the name of its folder."""
     if isinstance(o.name, str):
-        if not o.name.strip() or set('/\\') & set(o.name) or o.name in ('.', '..'):
+        if not o.name.strip() or not o.name.isprintable() or set('/\\') & set(o.name) or o.name in ('.', '..'):
             report.error('name', f'{show(o.name)} cannot be the name of a folder.')
+        elif len(o.name.encode(errors='replace')) > LONGEST_NAME:
+            report.error('name', f'{show(o.name)} cannot be the name of a folder; write at most {LONGEST_NAME} bytes.')
         elif 'debug' in o.name:
             report.warn('name', f'"{o.name}" contains "debug", so BasicSR logs every iteration and saves every eighth.')
 

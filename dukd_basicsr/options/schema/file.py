@@ -33,17 +33,17 @@ class PairedDataset:
     io_backend: IoBackend = key('where images are read from, {type: disk} or {type: lmdb}')
     filename_tmpl: str = key("LR file name for an HR one, e.g. '{}x4'; not for lmdb", default='{}')
     meta_info_file: str | None = key('a file that lists the images; not for lmdb', default=None)
-    gt_size: int | None = key('the side of an HR patch', default=None, least=1)
+    gt_size: int | None = key('the side of an HR patch', default=None, least=1, most=65536)
     use_hflip: bool = key('random horizontal flips', default=False)
     use_rot: bool = key('random vertical flips and transposition', default=False)
     color: Literal['y'] | None = key('y for the luma channel only', default=None)
     mean: list[float] | None = key('subtracted from each channel', default=None)
     std: list[float] | None = key('divides each channel', default=None)
-    num_worker_per_gpu: int = key('processes that load images, for each GPU', default=0, least=0)
-    batch_size_per_gpu: int = key('images of a batch, for each GPU', default=1, least=1)
-    dataset_enlarge_ratio: float = key('how often an epoch repeats the images', default=1, above=0)
+    num_worker_per_gpu: int = key('processes that load images, for each GPU', default=0, least=0, most=1000)
+    batch_size_per_gpu: int = key('images of a batch, for each GPU', default=1, least=1, most=100_000)
+    dataset_enlarge_ratio: float = key('how often an epoch repeats the images', default=1, above=0, most=100_000)
     prefetch_mode: Literal['cpu', 'cuda'] | None = key('how batches are fetched ahead', default=None)
-    num_prefetch_queue: int = key('batches fetched ahead, for prefetch_mode cpu', default=1, least=1)
+    num_prefetch_queue: int = key('batches fetched ahead, for prefetch_mode cpu', default=1, least=1, most=1000)
     pin_memory: bool = key('page-locked host memory; prefetch_mode cuda needs it', default=False)
     persistent_workers: bool = key('keep workers from epoch to epoch', default=False)
 
@@ -52,11 +52,11 @@ class PairedDataset:
 class TrainDataset(PairedDataset):
     """`datasets.train`: as for validation, with what a training batch needs."""
 
-    gt_size: int = key('the side of an HR patch, a multiple of scale', least=1)
+    gt_size: int = key('the side of an HR patch, a multiple of scale', least=1, most=65536)
     use_hflip: bool = key('random horizontal flips, true or false')
     use_rot: bool = key('random vertical flips and transposition, true or false')
-    num_worker_per_gpu: int = key('processes that load images, for each GPU', least=0)
-    batch_size_per_gpu: int = key('images of a batch, for each GPU', least=1)
+    num_worker_per_gpu: int = key('processes that load images, for each GPU', least=0, most=1000)
+    batch_size_per_gpu: int = key('images of a batch, for each GPU', least=1, most=100_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,9 @@ class Metric:
 
     OPEN: ClassVar[bool] = True
     type: str = key('the metric, e.g. calculate_psnr')
-    crop_border: int | None = key('pixels cut from each edge; the scale in published numbers', default=None, least=0)
+    crop_border: int | None = key(
+        'pixels cut from each edge; the scale in published numbers', default=None, least=0, most=1000
+    )
     test_y_channel: bool = key('on luma, as published numbers are', default=False)
     better: Literal['higher', 'lower'] = key('which way is better', default='higher')
 

@@ -64,7 +64,7 @@ class RealOptions(Options):
     zoom_in_degraded: bool = key('whether zoom-in crops are degraded, all but their size', default=True)
     gt_size: int = key('the side of an HR patch, as in datasets.train', least=1, most=400)
     queue_size: int = key(
-        'pairs of the pool that batches are drawn from, a multiple of the batch', default=180, least=1
+        'pairs of the pool that batches are drawn from, a multiple of the batch', default=180, least=1, most=100_000
     )
 
     resize_prob: list[float] = key('of the first resize: up, down, keep, e.g. [0.2, 0.7, 0.1]', least=0)

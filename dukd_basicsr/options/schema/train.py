@@ -77,7 +77,7 @@ class PerceptualLoss:
 class ZoomIn:
     """LR-sized crops of the HR patch, labelled by the teacher alone (AugKD section 3.3)."""
 
-    num: int = key('crops of each HR patch', default=1, least=1)
+    num: int = key('crops of each HR patch', default=1, least=1, most=256)
     crops: Literal['random', 'grid'] = key(
         "random: anywhere; grid: whole cells of it, as the authors' code", default='random'
     )

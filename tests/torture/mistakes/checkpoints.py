@@ -14,6 +14,9 @@ CHECKPOINTS = [
          'path.pretrain_network_t: there is no file techer.pth; put it there or correct the path. Did you mean '
          '"teacher.pth"?',
          {'path.pretrain_network_t': 'techer.pth'}),
+    Case('a folder in place of weights',
+         'path.pretrain_network_t: HR.lmdb is a folder; name a file in it.',
+         {'path.pretrain_network_t': 'HR.lmdb'}),
     Case('weights of another teacher',
          'path.pretrain_network_t: teacher.pth does not fit EDSR as configured: body.1.conv1.weight is only in the '
          'file; body.1.conv1.bias is only in the file; body.1.conv2.weight is only in the file; body.1.conv2.bias is '

@@ -23,6 +23,23 @@ NETWORKS = [
           'x.yml: network_g.num_out_ch: 1, but the images of datasets.train have 3; write num_out_ch: 3.'],
          {'network_g.num_in_ch': 1, 'network_g.num_out_ch': 1, **{
              f'network_t.{name}': 1 for name in ('num_in_ch', 'num_out_ch')}}),
+    Case('a grey EDSR',
+         [f'x.yml: network_{role}.num_in_ch: 1, but EDSR subtracts a mean of 3 channels; write another type, e.g. '
+          'MSRResNet.' for role in 'gt'],
+         {'datasets.train.color': 'y', 'datasets.val.color': 'y', **{
+             f'network_{role}.{name}': 1 for role in 'gt' for name in ('num_in_ch', 'num_out_ch')}}),
+    Case('a number in quotes',
+         'x.yml: network_g.num_feat: "8" is text, and a number is due; write one, e.g. num_feat: 64.',
+         {'network_g.num_feat': '8'}),
+    Case('an image range of nothing',
+         'x.yml: network_g.img_range: 0 is too small; it must be above 0.',
+         {'network_g.img_range': 0}),
+    Case('an image range that is no number',
+         'x.yml: network_g.img_range: nan is not a finite number.',
+         {'network_g.img_range': float('nan')}),
+    Case('`scale: true`',
+         'x.yml: scale: true is not a whole number.',
+         {'scale': True}),
     Case('a student without upscaling',
          'network_g: RIDNet turns (1, 3, 16, 16) into (1, 3, 16, 16), but scale: 2 needs (1, 3, 32, 32); write a '
          'network of that scale.',
