@@ -1,0 +1,1 @@
+"""`basicsr prepare`: from folders of images to the LMDBs and test folders that options files name."""

@@ -38,7 +38,7 @@ class Job:
     lr_sources: tuple[Path | None, ...] = ()
     """Where a scale's LR is at hand already: one path or None a scale; empty: all are computed."""
     codec: Codec = 'png'
-    """Of sub-images; whole images are PNGs."""
+    """How sub-images are encoded; whole images are PNGs."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def cut_items(image: np.ndarray, name: str, job: Job, places: Sequence[tuple[int
 
     Args:
         image (np.ndarray): BGR, uint8.
-        name (str): Of the image.
+        name (str): The name of the image, which its keys begin with.
         job (Job): Its size and codec.
         places (Sequence[tuple[int, int]]): Top and left of each, at scale 1.
         scale (int): What the image has been shrunk by.

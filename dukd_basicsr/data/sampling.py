@@ -23,7 +23,7 @@ class Draw(NamedTuple):
     image: int
     """Its index in the dataset."""
     seed: int
-    """Of the sample's crop and flips."""
+    """Decides the sample's crop and flips."""
 
 
 class ResumableSampler(Sampler[Draw]):

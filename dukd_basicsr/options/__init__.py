@@ -1,6 +1,7 @@
 """Option files: read them, override them, and say everything that is wrong before anything is created.
 
-Light on purpose: neither torch nor basicsr is imported. schema.py has the keys and their documentation.
+Light on purpose: neither torch nor basicsr is imported.
+`schema` has the keys and their documentation, `rules` what must agree between them.
 """
 
 from __future__ import annotations

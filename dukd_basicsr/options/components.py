@@ -17,9 +17,9 @@ from typing import Any
 
 _PATTERNS = ('archs/*_arch.py', 'data/*_dataset.py', 'losses/*.py', 'metrics/*.py', 'models/*_model.py')
 REQUIRED = object()
-"""In place of the default of a parameter that has none."""
+"""Stands for the default of a parameter that has none."""
 UNKNOWN = object()
-"""In place of a default that is no literal."""
+"""Stands for a default that is computed and cannot be read from the source."""
 
 
 @dataclass(frozen=True)

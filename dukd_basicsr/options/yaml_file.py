@@ -12,7 +12,7 @@ from dukd_basicsr.options import safe_yaml
 from dukd_basicsr.options.report import OptionsError, show
 
 LARGEST = 2**20
-"""Bytes of an options file; they have a few thousand."""
+"""The most bytes that an options file may have; real ones have a few thousand."""
 
 
 def load(path: Path) -> dict:

@@ -18,7 +18,7 @@ Stamp = dict[str, Any]
 KEYS = frozenset(
     {'version', 'complete', 'scale', 'size', 'per_image', 'parts', 'precision', 'codec', 'seed', 'teacher', 'data'}
 )
-"""What every stamp has. All but `complete` decide the records."""
+"""The keys of every manifest. All but `complete` decide what the records hold."""
 
 
 def read(folder: Path) -> Stamp | None:

@@ -20,7 +20,7 @@ from torch import Tensor
 LOW, HIGH = -0.25, 1.25
 """Values that can be stored; beyond them the nearest one is."""
 BITS = (11, 11, 10)
-"""Of red, green and blue."""
+"""Bits of red, green and blue in a word."""
 _SHIFTS = (0, 11, 22)
 _LEVELS = tuple(2**bits - 1 for bits in BITS)
 _STEPS = np.array([(HIGH - LOW) / levels for levels in _LEVELS], np.float32).reshape(3, 1, 1)
@@ -59,7 +59,7 @@ class Layout:
         return {name: field for part in self.parts for name, field in of_part[part].items()}
 
     def nbytes(self, height: int, width: int) -> int:
-        """Bytes of a record."""
+        """How many bytes a record has."""
         return sum(dtype.itemsize * math.prod(shape) for dtype, shape in self.fields(height, width).values())
 
     def read(self, record: bytes | memoryview, height: int, width: int) -> dict[str, np.ndarray]:
@@ -120,8 +120,8 @@ def draw_positions(seed: int, key: str, num: int, size: int, shape: Sequence[int
 
     Args:
         seed (int): The cache's manual_seed.
-        key (str): Of the sub-image: every process and every repetition draws the same.
-        num (int): How many.
+        key (str): The key of the sub-image: every process and every repetition draws the same.
+        num (int): How many crops to place.
         size (int): Side of a crop.
         shape (Sequence[int]): Height and width of the HR sub-image.
     """

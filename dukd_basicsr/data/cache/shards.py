@@ -19,7 +19,7 @@ class Shard:
 
     Args:
         folder (Path): The cache.
-        rank (int): Of the process.
+        rank (int): The rank of the process, which names its LMDB.
         nbytes (int): What will be added, so that the map is large enough (the file is only as large as its data).
     """
 

@@ -1,4 +1,4 @@
-"""Real-ESRGAN's second-order degradation (arXiv 2107.10833, section 3) on any device, each step's draws its own.
+"""Real-ESRGAN's second-order degradation (arXiv 2107.10833, section 3) on any device, drawn by the step alone.
 
 Import dukd_basicsr.plugin before it, which makes basicsr importable.
 """

@@ -25,10 +25,10 @@ class Order:
     """What one of the two rounds draws from; the keys of BasicSR's options file without their 2."""
 
     resize_prob: Sequence[float]
-    """Of up, down, keep."""
+    """How probable it is to enlarge, to shrink and to keep the size."""
     resize_range: Sequence[float]
     gaussian_noise_prob: float
-    """Else Poisson noise."""
+    """How probable Gaussian noise is; otherwise the noise is Poisson's."""
     noise_range: Sequence[float]
     poisson_scale_range: Sequence[float]
     gray_noise_prob: float

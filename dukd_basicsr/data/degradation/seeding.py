@@ -20,7 +20,7 @@ def degradation_seed(manual_seed: int, rank: int, iteration: int) -> int:
 
     Args:
         manual_seed (int): The run's `manual_seed`.
-        rank (int): Of the process.
+        rank (int): Rank of the process, so that processes degrade differently.
         iteration (int): The step, counted from 1.
 
     Returns:

@@ -41,7 +41,7 @@ def check_losses(o: Options, raw: Mapping[str, Any], report: Report) -> None:
 
 
 def _check_criterion(dukd: Any, report: Report) -> None:
-    """Of `type: DUKDLoss`, whose weights stand with the views."""
+    """Check the criterion inside `type: DUKDLoss`; the weights of its terms are written with the views."""
     if not isinstance(dukd, Mapping) or dukd.get('type') != DUKD_LOSS:
         return
     if 'weights' in dukd:
@@ -221,7 +221,7 @@ def _check_windows(o: Options, lq: int, zoom_out: bool, report: Report) -> None:
 
 
 def check_teachers(o: Options, report: Report) -> None:
-    """As many checkpoints as teachers."""
+    """Check that there are as many checkpoints as teachers."""
     networks, paths = o.network_t, o.path.pretrain_network_t if o.path else None
     several = [isinstance(value, list) for value in (networks, paths)]
     if paths is None or not any(several):

@@ -22,7 +22,7 @@ Datasets = dict[str, PairedDataset | OtherDataset]
 
 
 def check_names(o: Options, report: Report) -> None:
-    """The name of the run is the name of its folder."""
+    """Check that the name of the run can be the name of its folder."""
     if isinstance(o.name, str):
         if not o.name.strip() or not o.name.isprintable() or set('/\\') & set(o.name) or o.name in ('.', '..'):
             report.error('name', f'{show(o.name)} cannot be the name of a folder.')
@@ -144,7 +144,7 @@ def _check_scheduler(train: Train, report: Report) -> None:
 
 
 def check_test(o: Options, report: Report) -> None:
-    """What a test needs."""
+    """Check that a test has what it needs."""
     if o.val is None:
         report.error('val', 'missing key: how to test, e.g. {save_img: false, metrics: ...}.')
     if o.path and o.path.pretrain_network_g is None and report.strict:

@@ -23,7 +23,7 @@ class Needs:
     """What the losses of a run want a teacher to label."""
 
     parts: tuple[str, ...]
-    """Of 'lq', 'zoom_in' and 'zoom_out'."""
+    """The inputs to label: any of 'lq', 'zoom_in' and 'zoom_out'."""
     num: int
     """Zoom-in crops of a sample; 0 without them."""
 

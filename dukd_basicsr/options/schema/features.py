@@ -1,4 +1,4 @@
-"""The keys of `train.feature_opt`, as schema.py has those of the other sections."""
+"""The keys of `train.feature_opt`."""
 
 from __future__ import annotations
 

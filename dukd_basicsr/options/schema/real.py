@@ -1,4 +1,4 @@
-"""The keys that a DUKDRealModel reads beside those of schema.py: BasicSR's names for Real-ESRGAN's degradation."""
+"""The keys that a DUKDRealModel reads beside those of every model: BasicSR's names for Real-ESRGAN's degradation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keys of `train`, as schema.py has those of the other sections."""
+"""The keys of `train`: their types, limits, defaults and documentation."""
 
 from __future__ import annotations
 

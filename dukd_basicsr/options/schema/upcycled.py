@@ -1,4 +1,4 @@
-"""The keys of `datasets.train` of type UpcycledImageDataset, as schema.py has those of the other sections."""
+"""The keys of `datasets.train` of type UpcycledImageDataset."""
 
 from __future__ import annotations
 
