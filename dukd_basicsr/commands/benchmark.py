@@ -12,7 +12,7 @@ HELP = 'PSNR, SSIM, size and speed of networks in one table.'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Networks, measurements and output."""
+    """Declare which networks are measured, how, and where the table goes."""
     parser.add_argument(
         '-opt',
         type=Path,

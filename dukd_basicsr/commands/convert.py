@@ -10,7 +10,7 @@ HELP = "Bring a checkpoint of another layout into BasicSR's, and print the netwo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """From and to."""
+    """Declare the checkpoint and the new file."""
     parser.add_argument('source', type=Path, metavar='SRC', help='checkpoint: .pth, .pt or .safetensors')
     parser.add_argument('target', type=Path, metavar='DST', help='new file: .pth or .safetensors')
     parser.add_argument(

@@ -10,7 +10,7 @@ HELP = 'Write a network as an ONNX file for any image size, checked against torc
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """From, to, and in how many bits."""
+    """Declare the checkpoint, the new file, and the precision of its arithmetic."""
     parser.add_argument('weights', type=Path, metavar='WEIGHTS', help='checkpoint of a student or a teacher')
     parser.add_argument('-o', '--out', type=Path, required=True, metavar='FILE.onnx', help='new file')
     parser.add_argument(

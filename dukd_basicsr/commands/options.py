@@ -10,7 +10,7 @@ HELP = 'List the shipped options files, or copy one to change it.'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Its two words."""
+    """Declare the two words, `list` and `copy`."""
     words = parser.add_subparsers(dest='word', required=True, metavar='list|copy')
     words.add_parser('list', help='names, and what each is for')
     copy = words.add_parser('copy', help='copy one; never overwrites')

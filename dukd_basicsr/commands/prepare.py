@@ -14,7 +14,7 @@ _FOLDERS = {'benchmark': 'a test set', 'real-test': 'a test set', 'real': 'a tra
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Images, names and sizes."""
+    """Declare the images, the name of the data set, and the sizes of its sub-images."""
     parser.add_argument('source', type=Path, metavar='FOLDER', help='folder of HR images')
     parser.add_argument(
         '--preset',

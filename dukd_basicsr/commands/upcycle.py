@@ -10,7 +10,7 @@ HELP = 'Run the teacher of an options file over its training set, once: training
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to label, and how."""
+    """Declare the options file, the cache, and what the teacher labels in it."""
     parser.add_argument('-opt', type=Path, required=True, metavar='FILE', help='options file (YAML)')
     parser.add_argument(
         '-o',

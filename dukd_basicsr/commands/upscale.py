@@ -10,7 +10,7 @@ HELP = 'Enlarge images of any kind, and folders of them, by a checkpoint or an e
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """From, to, and by which network."""
+    """Declare the images, the folder of the results, and the network that enlarges them."""
     parser.add_argument('images', type=Path, nargs='+', metavar='IMAGE', help='files, and folders with sub-folders')
     parser.add_argument('-o', '--out', type=Path, required=True, metavar='DIR', help='folder of the results')
     parser.add_argument('--weights', type=Path, required=True, metavar='FILE', help='checkpoint or exported .onnx')

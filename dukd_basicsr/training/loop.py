@@ -84,10 +84,10 @@ class Run:
         for batch in iterate_batches(self.loader, self.opt):
             self.timers[0].record()
             self._step(batch)
-            if stop.agreed() and self.iteration < self.total:
+            if stop.ask_all() and self.iteration < self.total:
                 self._stop(stop, how_to_resume)
             if self._is_due(self._validation_frequency()):
-                with stop.raising(not self.opt['dist']):  # a validation may take longer than a scheduler waits
+                with stop.interrupt(not self.opt['dist']):  # a validation may take longer than a scheduler waits
                     self._validate()
             if stop.received and not self.opt['dist'] and self.iteration < self.total:
                 self._stop(stop, how_to_resume)
@@ -126,7 +126,7 @@ class Run:
 
     def _stop(self, stop: StopSignal, how_to_resume: str) -> None:
         self._save()
-        stop.agreed()  # all wait for rank 0's files: torchrun ends the others once one has left
+        stop.ask_all()  # all wait for rank 0's files: torchrun ends the others once one has left
         raise RunStopped(
             f'stopped by {stop.received or "a signal to another process"} after iteration '
             f'{self.iteration}, which is saved; go on with: {how_to_resume}'

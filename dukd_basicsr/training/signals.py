@@ -91,7 +91,7 @@ class StopSignal:
             os.kill(os.getpid(), number)
 
     @contextmanager
-    def raising(self, wanted: bool = True) -> Iterator[None]:
+    def interrupt(self, wanted: bool = True) -> Iterator[None]:
         """Let the first signal end the block in the middle: for long work that is repeated after resuming.
 
         Args:
@@ -105,8 +105,8 @@ class StopSignal:
         finally:
             self._raising = False
 
-    def agreed(self) -> bool:
-        """Whether any process of the run has been asked to stop; all must call it together."""
+    def ask_all(self) -> bool:
+        """Ask all processes of the run whether any has been told to stop; all must call it together."""
         if self._group is None:
             return self.received is not None
         flag = torch.tensor(int(self.received is not None))

@@ -166,7 +166,7 @@ def test_under_torchrun_a_signal_that_comes_twice_at_once_is_one(monkeypatch):
     with StopSignal() as stop:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
-        assert stop.agreed()
+        assert stop.ask_all()
         monkeypatch.setattr('dukd_basicsr.training.signals._ECHO', 0)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)

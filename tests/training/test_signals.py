@@ -13,9 +13,9 @@ from dukd_basicsr.training.signals import StopSignal
 def test_the_first_signal_is_remembered(number):
     before = signal.getsignal(number)
     with StopSignal() as stop:
-        assert not stop.agreed()
+        assert not stop.ask_all()
         os.kill(os.getpid(), number)
-        assert stop.agreed()
+        assert stop.ask_all()
         assert stop.received == number.name
     assert signal.getsignal(number) is before
 
@@ -30,13 +30,13 @@ def test_the_second_signal_ends_at_once():
 def test_a_signal_ends_long_work_that_is_repeated_later():
     reached = []
     with StopSignal() as stop:
-        with stop.raising():
+        with stop.interrupt():
             os.kill(os.getpid(), signal.SIGTERM)
             reached.append('inside')
         reached.append('after')
     assert reached == ['after']
     with StopSignal() as stop:
-        with stop.raising(False):
+        with stop.interrupt(False):
             os.kill(os.getpid(), signal.SIGTERM)
             reached.append('inside')
         assert stop.received == 'SIGTERM'
@@ -46,7 +46,7 @@ def test_a_signal_ends_long_work_that_is_repeated_later():
 def test_another_thread_leaves_signals_alone():
     def enter():
         with StopSignal() as stop:
-            found.append((signal.getsignal(signal.SIGINT), stop.agreed()))
+            found.append((signal.getsignal(signal.SIGINT), stop.ask_all()))
 
     found, before = [], signal.getsignal(signal.SIGINT)
     thread = threading.Thread(target=enter)

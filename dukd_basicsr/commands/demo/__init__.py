@@ -9,7 +9,7 @@ HELP = 'Distil a trained student further in equal seconds, on embedded photograp
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """How long."""
+    """Declare how long each run trains."""
     parser.add_argument('--iterations', type=int, default=600,
                      help='of the student alone, default 600; the others have fewer, for equal seconds')  # fmt: skip
 

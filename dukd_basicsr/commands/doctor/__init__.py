@@ -8,7 +8,7 @@ HELP = 'Versions, devices, what is missing and the command that mends it.'
 
 
 def add_arguments(_: argparse.ArgumentParser) -> None:
-    """None."""
+    """Declare nothing: the doctor takes no arguments."""
 
 
 def run(_: argparse.Namespace) -> int:
