@@ -195,6 +195,26 @@ def test_windows_larger_than_any_image(monkeypatch):
         networks.build(SWINIR)
 
 
+@pytest.mark.parametrize('share', [float('nan'), float('inf'), 0, 1, -0.5])
+def test_a_share_of_the_batch_that_is_none_is_said_once(share):
+    """It once went on to the rules that compute with it."""
+    opt = options.load(REPOSITORY / 'options' / 'train_dukd_edsr_x4_in_batch.yml')
+    opt['train']['dukd_opt']['in_batch'] = share
+    with pytest.raises(UserError, match=r'train\.dukd_opt\.in_batch') as caught:
+        options.check(opt, FILE, is_train=True)
+    assert len(caught.value.messages) == 1
+
+
+def test_a_path_of_100000_letters_is_missing_at_once(folder):
+    """A search in it once went back at each of them, for minutes."""
+    opt = options.load(FILE)
+    opt['datasets']['train']['dataroot_gt'] = 'x/' * 50_000
+    (folder / 'x.yml').write_bytes(mutations.dump(opt))
+    with mutations.work_in(folder), mutations._limited():
+        assert main(['train', '-opt', 'x.yml']) == 2
+    (folder / 'x.yml').unlink()
+
+
 ARGUMENTS = st.sampled_from([
     None, True, 0, 1, -1, 3, 5, 7, 64, 10**9, 0.5, 1e300, float('nan'), 'x', '', [], [0], [1, 2], [[1]], {}, [1e9]
 ])  # fmt: skip

@@ -102,7 +102,9 @@ def _explain_preparing(dataroot: str, scale: Any) -> str:
         )
     if name in ('demo', 'demo_held_out'):
         return 'it is made by: basicsr demo'
-    real = re.search(r'(.*)/real_x(\d+)_seed(\d+)/', dataroot)
+    real = re.match(
+        r'(.*)/real_x(\d+)_seed(\d+)/', dataroot, re.DOTALL
+    )  # match: search takes minutes on 100,000 letters
     if real:
         return (
             f'with HR images in a folder DIR, run: basicsr prepare DIR --preset real-test --name '

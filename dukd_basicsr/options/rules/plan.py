@@ -25,7 +25,7 @@ def check_plan(dukd: DukdLoss, report: Report) -> None:
             'train.dukd_opt.schedule.end',
             f'{span.end:g} is before start: {span.start:g}; write a later iteration, or leave it out for all at once.',
         )
-    if dukd.in_batch is None:
+    if dukd.in_batch is None or not 0 < dukd.in_batch < 1:  # out of bounds, or no number: said of the key itself
         return
     if not (dukd.zoom_in or dukd.zoom_out):
         report.error(_IN_BATCH, 'zoom_in and zoom_out are both ~, so there is nothing to upcycle; leave in_batch out.')
@@ -54,7 +54,7 @@ def check_in_run(train: Train, batch_size: int | None, report: Report) -> None:
             'train.dukd_opt.schedule.start',
             f'{start:g} is not before the end, total_iter: {train.total_iter:g}; write an earlier iteration.',
         )
-    if dukd.in_batch is None:
+    if dukd.in_batch is None or not 0 < dukd.in_batch < 1:  # out of bounds, or no number: said of the key itself
         return
     for name in ('pixel_opt', 'kd_opt', 'dukd_opt'):
         loss = getattr(train, name)
