@@ -87,9 +87,10 @@ def explain_out_of_memory(opt: Mapping[str, Any], text: str) -> str:
     unit = opt['scale'] ** 2  # so that the LR patch can be zoomed out
     side = max(unit, int(gt_size * 0.5**0.5) // unit * unit)
     batches = f'batch_size_per_gpu: {batch // 2} (now {batch}) or ' if batch > 1 else ''
+    said = _first_line(text).rstrip('.')
     return (
-        f'out of memory: {_first_line(text)}; write datasets.train.{batches}gt_size: {side} (now {gt_size}), and '
-        f'{_RESUME}. What a batch needs is told by: basicsr train --check.'
+        f'out of memory: {said}; write datasets.train.{batches}gt_size: {side} (now {gt_size}), and {_RESUME}. What a '
+        'batch needs is told by: basicsr train --check.'
     )
 
 

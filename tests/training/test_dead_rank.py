@@ -126,11 +126,11 @@ def test_a_dead_process_ends_the_other_with_a_sentence(folder):
 
 @pytest.mark.slow
 def test_a_process_without_memory_says_so_before_both_end(folder):
-    """Its estimate is a step of its own, in which the other takes no part."""
+    """The other is told by its own sentence, whichever comes first."""
     run = start(folder, rigged='no memory')
     assert run.wait(90) != 0
     log = log_of(folder).read_text(encoding='utf-8')
-    assert 'basicsr train: out of memory: the batch needs about 0.0 GiB and' in log
+    assert 'basicsr train: out of memory: CUDA out of memory. Tried to allocate 9 GiB; write' in log
     assert re.findall(r'iter: +(\d+), lr', log)[-1] == '2'
 
 

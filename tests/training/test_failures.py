@@ -33,7 +33,7 @@ def said(opt, error):
               RuntimeError(DEFAULT_CPU)]
 )  # fmt: skip
 def test_out_of_memory_tells_two_options_and_how_to_see_what_fits(opt, error):
-    words = str(error).splitlines()[0] if str(error) else 'no reason given'
+    words = str(error).splitlines()[0].rstrip('.') if str(error) else 'no reason given'
     assert said(opt, error) == (
         f'out of memory: {words}; write datasets.train.batch_size_per_gpu: 8 (now 16) or gt_size: 64 (now 96), and go '
         'on with --auto_resume. What a batch needs is told by: basicsr train --check.'
