@@ -55,7 +55,8 @@ def _run(words: list[str]) -> int:
     try:
         os.getcwd()
     except FileNotFoundError:
-        raise UserError('the current folder has been removed; change to one that is there.') from None
+        if args.run is not COMMANDS['doctor'].run:  # which reports that too
+            raise UserError('the current folder has been removed; change to one that is there.') from None
     user_modules.load(getattr(args, 'own_modules', ()))
     return args.run(args)
 

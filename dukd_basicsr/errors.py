@@ -65,6 +65,17 @@ def format_bytes(number: int) -> str:
     return f'{number} B' if units[0] == 'B' else f'{value:.1f} {units[0]}'
 
 
+def format_count(number: int | None) -> str:
+    """Three digits and a unit: '778 K', '10.5 G'; a dash for what has no such number."""
+    if number is None:
+        return '-'
+    value, units = float(number), ['', ' K', ' M', ' G', ' T']
+    while value >= 999.5 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    decimals = 0 if value >= 99.95 or value == number else 1 if value >= 9.995 else 2
+    return f'{value:.{decimals}f}{units[0]}'
+
+
 def report(error: UserError, program: str) -> int:
     """Write the sentences of an error to stderr; of several processes the first one speaks for all.
 

@@ -28,9 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export one network."""
     import_module('dukd_basicsr.plugin')  # makes basicsr importable
-    from dukd_basicsr.data.locks import hold
     from dukd_basicsr.networks.export import export_network
 
-    with hold(args.out):
-        export_network(args.weights, args.out, args.opt, args.precision, args.calibrate)
+    export_network(args.weights, args.out, args.opt, args.precision, args.calibrate)
     return 0

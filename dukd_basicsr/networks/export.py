@@ -15,6 +15,7 @@ from torch import Tensor
 
 import dukd_basicsr
 from dukd_basicsr.data.atomic import refuse_unwritable, write_result
+from dukd_basicsr.data.locks import hold
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.cost import count_macs, count_parameters, find_lr_size
 from dukd_basicsr.networks.onnx.check import LOOSE_TOLERANCE, Difference, compare, draw_images, require_equal
@@ -61,6 +62,11 @@ def export_network(
         RunError: The graph does not compute what torch computes, or the file cannot be written; nothing is left.
     """
     _check(weights, out, precision, calibrate)
+    with hold(out):
+        return _export(weights, out, opt, precision, calibrate)
+
+
+def _export(weights: Path, out: Path, opt: Path | None, precision: str, calibrate: Path | None) -> Exported:
     opened = open_network(weights, opt)
     if opened.channels not in _COLOURS:
         raise UserError(f'{weights}: a network of {opened.channels} channels; only those of 1 or 3 are exported.')

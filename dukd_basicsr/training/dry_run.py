@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from dukd_basicsr.data.paths import locate
 from dukd_basicsr.distillation.teacher import Teacher
-from dukd_basicsr.errors import UserError
+from dukd_basicsr.errors import UserError, format_bytes, format_count
 from dukd_basicsr.losses.csd_loss import RANDOM
 from dukd_basicsr.networks import padding
 from dukd_basicsr.networks.build import build, count_input_channels, describe
@@ -36,6 +36,8 @@ from dukd_basicsr.options.rules.teacher import as_list, is_cached, read_needs
 _resource = importlib.import_module('resource') if os.name == 'posix' else None
 LARGEST_PATCH = 48
 """Side of the largest LR patch that the iteration is run on; a larger real one is estimated from it."""
+LONGEST, MEMORY = 20, 2**30
+"""The real batch is run where it needs no more seconds and bytes; else the time of one sample is multiplied."""
 FLOAT = 4
 """Bytes of a number."""
 
@@ -62,6 +64,9 @@ class DryRun:
     teachers: list[Cost]
     terms: dict[str, float]
     seconds: float
+    """Of the iteration of one sample."""
+    batch_seconds: float
+    """Of an iteration of the real batch and patch."""
     batch_memory: int
     """Estimate for one GPU with the real batch, without CUDA's own. The growth of resident memory with the batch of
     the x4 EDSR, RCAN and SwinIR students on a CPU is met to 5 %."""
@@ -111,7 +116,8 @@ def _measure(opt: Mapping[str, Any]) -> DryRun:
     patch = _patch(model.net_g, real, opt['scale'])
     teachers = list(model.net_t.members) if hasattr(model, 'net_t') else []
     channels = count_input_channels(opt['network_g'])
-    model.feed_data(_pair(channels, patch, opt['scale']) | _labels(opt, channels, patch))
+    sample = _pair(channels, patch, opt['scale']) | _labels(opt, channels, patch)
+    model.feed_data(sample)
     with ExitStack() as stack:
         saved = stack.enter_context(_count_saved(model.net_g))
         working = [stack.enter_context(_find_largest_call(net)) for net in (model.net_g, *teachers)]
@@ -119,9 +125,14 @@ def _measure(opt: Mapping[str, Any]) -> DryRun:
         model.optimize_parameters(1)
         terms = {name: float(value) for name, value in model.get_current_log().items()}
         seconds = time.perf_counter() - started
-    at_once = opt['datasets']['train'].get('batch_size_per_gpu', 1) / opt['train'].get('accumulate', 1)
-    samples = at_once * (real / patch) ** 2 * _share_of_pixels(opt)
-    moving = samples * max(saved[0] + working[0][0], *(call[0] for call in working[1:]), 0)
+    parts = opt['train'].get('accumulate', 1)
+    at_once = opt['datasets']['train'].get('batch_size_per_gpu', 1) / parts
+    each = (real / patch) ** 2 * _share_of_pixels(opt)
+    largest = max(saved[0] + working[0][0], *(call[0] for call in working[1:]), 0)
+    batch_seconds = at_once * seconds
+    if at_once >= 1 and batch_seconds <= LONGEST and at_once * largest <= MEMORY:
+        batch_seconds = _time_batch(model, sample, int(at_once))
+    moving = at_once * each * largest
     return DryRun(
         model=opt['model_type'],
         device=str(model.device),
@@ -130,9 +141,19 @@ def _measure(opt: Mapping[str, Any]) -> DryRun:
         teachers=[_cost(each.net, real, channels) for each in teachers],
         terms=terms,
         seconds=seconds,
+        batch_seconds=batch_seconds * parts * each,
         batch_memory=round(_count_standing(model, teachers) + moving),
         peak_memory=_peak_memory(model.device),
     )
+
+
+def _time_batch(model: Any, sample: Mapping[str, Tensor], count: int) -> float:
+    """Seconds of an iteration of as many samples: one leaves a device idle, and its first step sets things up."""
+    model.feed_data({name: torch.cat([tensor] * count) for name, tensor in sample.items()})
+    started = time.perf_counter()
+    model.optimize_parameters(2)
+    model.get_current_log()  # waits for the device
+    return time.perf_counter() - started
 
 
 def _complete(opt: Mapping[str, Any]) -> dict[str, Any]:
@@ -274,14 +295,15 @@ def _text(result: DryRun, opt: Mapping[str, Any]) -> str:
     lines = [f'{opt["name"]}: {result.model}, x{opt["scale"]}']
     for role, cost in [('student', result.student), *(('teacher', cost) for cost in result.teachers)]:
         lines.append(
-            f'  {role}: {cost.network}, {cost.parameters / 1e6:.2f} M parameters, {cost.macs / 1e9:.1f} G '
+            f'  {role}: {cost.network}, {format_count(cost.parameters)} parameters, {format_count(cost.macs)} '
             f'multiply-accumulates for an LR patch of {real}x{real}'
         )
     lines += [
-        f'  one iteration on {result.device}, batch 1, LR patch {result.patch}x{result.patch}: {result.seconds:.1f} s',
+        f'  one iteration on {result.device}, batch {batch}, LR patch {real}x{real}: '
+        f'about {result.batch_seconds:.3g} s',
         '  ' + '  '.join(f'{name}: {value:.4e}' for name, value in result.terms.items()),
-        f'  memory of a GPU with batch {batch}: about {result.batch_memory / 2**30:.1f} GiB',
+        f'  memory of a GPU with batch {batch}: about {format_bytes(result.batch_memory)}',
     ]
     if result.peak_memory is not None:
-        lines.append(f'  peak memory of this check: {result.peak_memory / 2**30:.1f} GiB')
+        lines.append(f'  peak memory of this check: {format_bytes(result.peak_memory)}')
     return '\n'.join(lines) + '\n'

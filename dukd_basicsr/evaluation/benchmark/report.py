@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from dukd_basicsr.data.atomic import write_result
+from dukd_basicsr.errors import format_count
 from dukd_basicsr.evaluation.benchmark.measure import Network
 from dukd_basicsr.evaluation.benchmark.protocol import Protocol
 from dukd_basicsr.networks.cost import OUTPUT_HEIGHT, OUTPUT_WIDTH
@@ -95,20 +96,9 @@ def _write_cells(row: Row, with_memory: bool) -> list[str]:
         ' / '.join('-' if value is None else f'{value:.{DECIMALS.get(name, 3)}f}' for name, value in metrics.items())
         for metrics in row.scores.values()
     ]
-    memory = ['-' if row.memory is None else f'{_shorten(row.memory)}B'] if with_memory else []
-    size = [_shorten(row.params), _shorten(row.macs), f'{row.ms_per_image:.1f}']
+    memory = ['-' if row.memory is None else f'{format_count(row.memory)}B'] if with_memory else []
+    size = [format_count(row.params), format_count(row.macs), f'{row.ms_per_image:.1f}']
     return [row.name.replace('|', r'\|'), *size, *memory, *scores]
-
-
-def _shorten(number: int | None) -> str:
-    """Three digits and a unit: 778 K, 10.5 G; a dash for what has no such number."""
-    if number is None:
-        return '-'
-    value, units = float(number), ['', ' K', ' M', ' G', ' T']
-    while value >= 999.5 and len(units) > 1:
-        value, units = value / 1000, units[1:]
-    decimals = 0 if value >= 99.95 or value == number else 1 if value >= 9.995 else 2
-    return f'{value:.{decimals}f}{units[0]}'
 
 
 def _flatten(row: Row) -> dict[str, Any]:
