@@ -198,7 +198,7 @@ def test_a_loss_that_is_no_number_is_refused(small, capsys):
             parameter.fill_(1e30)  # numbers, whose products are none
     torch.save({'params': net.state_dict()}, 'teacher.pth')
     with pytest.raises(
-        dry_run.UserError, match='the first loss is no number: l_kd is (nan|inf), l_zoom_in is (nan|inf)'
+        dry_run.UserError, match=r'the first loss is no number: l_kd is (nan|inf), l_zoom_in is (nan|inf)'
     ):
         dry_run.run(small)
     assert re.search('l_kd: (nan|inf)', capsys.readouterr().out)
