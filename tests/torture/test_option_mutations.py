@@ -160,9 +160,16 @@ def test_arguments_that_make_no_network(change, message):
     assert caught.value.messages == (message,)
 
 
-@pytest.mark.parametrize('change', ['num_feat: -3', 'num_block: x', 'num_feat: 0'])
+@pytest.mark.parametrize(
+    ('change', 'start'),
+    [
+        ('num_feat: -3', 'network_g: EDSR '),
+        ('num_block: x', 'x.yml: network_g.num_block: "x" is text, and a number is due'),
+        ('num_feat: 0', 'network_g: EDSR '),
+    ],
+)
 @pytest.mark.filterwarnings('ignore:Initializing zero-element')
-def test_a_real_run_says_it_too_and_creates_nothing(change, tmp_path, monkeypatch, capsys):
+def test_a_real_run_says_it_too_and_creates_nothing(change, start, tmp_path, monkeypatch, capsys):
     opt = options.load(REPOSITORY / 'options' / 'train_edsr_x2.yml')
     mutations.with_images(opt)
     opt['network_g'] = {**STUDENT, **yaml.safe_load(change)}
@@ -172,7 +179,7 @@ def test_a_real_run_says_it_too_and_creates_nothing(change, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     assert main(['train', '-opt', 'x.yml']) == 2
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith('basicsr train: network_g: EDSR ')
+    assert said.startswith(f'basicsr train: {start}')
     assert sorted(path.name for path in tmp_path.iterdir()) == ['images', 'x.yml']
 
 
