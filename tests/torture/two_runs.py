@@ -26,6 +26,8 @@ import yaml
 from tests.torture.kill_resume import cli, generations, make_data, options
 
 MISTAKE = 2
+ITERATIONS = 600
+"""Some seconds: a lock is waited for a second, in which a shorter run could end."""
 
 
 def start(folder: Path, argv: list[str], log: Path) -> int:
@@ -87,7 +89,7 @@ def run(tries: int, seed: int) -> dict[str, object]:
         for number in range(tries):
             folder = root / str(number)
             folder.mkdir()
-            opt = options(root / 'data', 60, 'SRModel')
+            opt = options(root / 'data', ITERATIONS, 'SRModel')
             opt['datasets']['train']['num_worker_per_gpu'] = 0
             (folder / 'run.yml').write_text(yaml.safe_dump(opt), encoding='utf-8')
             results.append(attempt(number, folder, rng))
