@@ -32,6 +32,7 @@ from basicsr.metrics import calculate_psnr
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.quality import export
 from datasets_prep.images import mod_crop, shrink
 from dukd_basicsr.data.images import find_images, read_image
 from dukd_basicsr.networks.build import build, load_network
@@ -52,11 +53,9 @@ FORMS = {
     'S8S8': Int8Form(activations='QInt8', weight_range='8 bits'),
     'U8U8': Int8Form(weights='QUInt8', weight_range='8 bits'),
 }
-EDSR = {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'upscale': 2, 'res_scale': 1,
-        'rgb_mean': [0.4488, 0.4371, 0.4040]}  # fmt: skip
 NETWORKS: dict[str, tuple[dict[str, Any], str | None]] = {
-    'EDSR 64x8, x2': ({**EDSR, 'num_feat': 64, 'num_block': 8, 'img_range': 2.0}, 'EDSR_Mx2_f64b8_DIV2K.pth'),
-    'EDSR 24x4, x2': ({**EDSR, 'num_feat': 24, 'num_block': 4, 'img_range': 255.0}, None),
+    'EDSR 64x8, x2': export.NETWORKS['EDSR 64x8, x2'],
+    'EDSR 24x4, x2': (export.NETWORKS['EDSR 24x4, x2'][0], None),
     'RCAN 16x2x2, x2': (
         {'type': 'RCAN', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 16, 'num_group': 2, 'num_block': 2, 'upscale': 2,
          'squeeze_factor': 4},
@@ -67,15 +66,7 @@ NETWORKS: dict[str, tuple[dict[str, Any], str | None]] = {
          'num_heads': [3, 3], 'mlp_ratio': 2, 'upsampler': 'pixelshuffledirect'},
         None,
     ),
-    'SRVGGNetCompact 64x16, x4': (
-        {'type': 'SRVGGNetCompact', 'num_feat': 64, 'num_conv': 16, 'upscale': 4, 'act_type': 'prelu'},
-        'SRVGGNetCompact_x4_f64c16_realesr-animevideov3_fp16.pth',
-    ),
-    'RRDBNet 64x23, x4': (
-        {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'scale': 4, 'num_feat': 64, 'num_block': 23,
-         'num_grow_ch': 32},
-        'RRDBNet_x4_f64b23_RealESRGAN_x4plus_fp16.pth',
-    ),
+    **{name: export.NETWORKS[name] for name in ('SRVGGNetCompact 64x16, x4', 'RRDBNet 64x23, x4')},
 }  # fmt: skip
 WHOLE = ('EDSR', 'RCAN', 'SwinIR', 'SRVGGNetCompact')
 """Types that whole images are not too slow for; of others, the middle 256x256 pixels of each HR image."""
