@@ -22,9 +22,11 @@ from dukd_basicsr.compat.distributed import init_dist, model_to_device
 from dukd_basicsr.compat.imports import check_basicsr_version, prepare_import
 from dukd_basicsr.compat.lmdb import get_from_lmdb, init_lmdb_backend
 from dukd_basicsr.compat.load_network import load_network
+from dukd_basicsr.compat.message_logger import init_message_logger
 from dukd_basicsr.compat.options import copy_opt_file, ordered_yaml, parse_options
 from dukd_basicsr.compat.paired_dataset import read_pair, reduce_pairs
 from dukd_basicsr.compat.rebind import rebind, stock
+from dukd_basicsr.compat.registry import get_registered
 from dukd_basicsr.compat.swinir import calculate_mask
 from dukd_basicsr.compat.train import check_resume, create_train_val_dataloader, load_resume_state, train_pipeline
 from dukd_basicsr.compat.validation import dist_validation, nondist_validation
@@ -37,6 +39,8 @@ PATCHES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ('basicsr.utils.options', 'copy_opt_file', copy_opt_file),
     ('basicsr.utils.dist_util', 'init_dist', init_dist),
     ('basicsr.utils.misc', 'check_resume', check_resume),
+    ('basicsr.utils.registry', 'Registry.get', get_registered),
+    ('basicsr.utils.logger', 'MessageLogger.__init__', init_message_logger),
     ('basicsr.utils.file_client', 'LmdbBackend.__init__', init_lmdb_backend),
     ('basicsr.utils.file_client', 'LmdbBackend.get', get_from_lmdb),
     ('basicsr.data.paired_image_dataset', 'PairedImageDataset.__getitem__', read_pair),

@@ -107,7 +107,7 @@ def test_any_build_of_opencv_does():
 @pytest.mark.parametrize(
     'error',
     [
-        ImportError('libGL.so.1: cannot open shared object file\nand more'),
+        ImportError('numpy.core.multiarray failed to import\nand more'),
         OSError('broken'),
         SystemExit(3),
         AttributeError("partially initialized module 'cv2'"),
@@ -120,6 +120,16 @@ def test_a_broken_package_is_named(error, capsys, monkeypatch):
     first = str(error).splitlines()[0]
     assert (f'PROBLEM: opencv-python is installed and cannot be imported ({type(error).__name__}: {first}): '
             'pip install --force-reinstall opencv-python\n') in out  # fmt: skip
+
+
+def test_a_system_without_a_desktop_gets_the_headless_build(capsys, monkeypatch):
+    break_import(monkeypatch, 'cv2', ImportError('libGL.so.1: No such file or directory'))
+    code, out = report(capsys)
+    assert code == 1
+    assert out.count('PROBLEM') == 1
+    remedy = f'pip uninstall -y {" ".join(doctor.OPENCV)} && pip install opencv-python-headless'
+    assert f'(ImportError: libGL.so.1: No such file or directory): {remedy}\n' in out
+    assert 'opencv-contrib-python-headless' in remedy
 
 
 @pytest.mark.parametrize('error', [UserError('a sentence'), RuntimeError('operator does not exist')])

@@ -141,7 +141,7 @@ def _imports(report: Report) -> None:
         try:
             __import__(package.module)
         except (Exception, SystemExit) as error:
-            remedy = package.remedy or f'pip install --force-reinstall {package.names[0]}'
+            remedy = package.remedy or _reinstall(package, error)
             report.problems.append(
                 f'{package.names[0]} is installed and cannot be imported ({_first_line(error)}): {remedy}'
             )
@@ -156,6 +156,14 @@ def _imports(report: Report) -> None:
             f'BasicSR cannot be imported ({_first_line(error)}): {INSTALL_TORCH} && '
             f'{INSTALL_BASICSR} --force-reinstall --no-deps'
         )
+
+
+def _reinstall(package: Package, error: BaseException) -> str:
+    """For OpenCV where the system lacks a library of the desktop (libGL.so.1): the build that needs none."""
+    name = package.names[0]
+    if package.names == OPENCV and isinstance(error, ImportError) and '.so' in str(error):
+        return f'pip uninstall -y {" ".join(OPENCV)} && pip install opencv-python-headless'
+    return f'pip install --force-reinstall {name}'
 
 
 def _basicsr(report: Report) -> None:
