@@ -1,4 +1,4 @@
-"""What setup.cfg cannot say: the options files of options/ travel in the wheel, as dukd_basicsr/shipped_options."""
+"""What setup.cfg cannot say: options/ and its schema travel in the wheel, as dukd_basicsr/shipped_options."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ class BuildWithOptions(build_py):
             return
         target = Path(self.build_lib, 'dukd_basicsr', 'shipped_options')
         self.mkpath(str(target))
-        for file in sorted(Path('options').glob('*.yml')):
+        for file in (*sorted(Path('options').glob('*.yml')), Path('options', 'options.schema.json')):
             self.copy_file(str(file), str(target / file.name))
 
 

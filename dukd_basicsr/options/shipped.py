@@ -6,6 +6,11 @@ from pathlib import Path
 
 from dukd_basicsr.errors import UserError, did_you_mean
 
+SCHEMA = 'options.schema.json'
+"""The JSON Schema that lies beside the shipped files."""
+MODELINE = '# yaml-language-server: $schema='
+"""What the first line of each starts with; the schema's place follows."""
+
 
 def find_folder() -> Path:
     """The shipped options files: their copy inside an installed package, or `options/` of a checkout."""
@@ -15,7 +20,7 @@ def find_folder() -> Path:
 
 
 def list_files() -> dict[str, str]:
-    """What each shipped file says of itself in its first line, by name without '.yml', in the order of the names.
+    """What each shipped file says of itself in its first line of words, by name without '.yml', in their order.
 
     Raises:
         UserError: The installation has none.
@@ -23,7 +28,8 @@ def list_files() -> dict[str, str]:
     found = {}
     for file in sorted(find_folder().glob('*.yml')):
         with file.open(encoding='utf-8') as lines:
-            found[file.stem] = lines.readline().lstrip('#').strip()
+            own = (line for line in lines if not line.startswith(MODELINE))
+            found[file.stem] = next(own, '').lstrip('#').strip()
     if not found:
         raise UserError(
             f'{find_folder()} has no option files: this installation is not complete; install dukd-basicsr again.'
@@ -32,7 +38,7 @@ def list_files() -> dict[str, str]:
 
 
 def copy(name: str, target: Path) -> Path:
-    """Copy a shipped file.
+    """Copy a shipped file; only the line that names the schema for editors differs, which stays where it is installed.
 
     Args:
         name (str): Its name, with or without '.yml' and the folder that the documentation writes before it.
@@ -53,7 +59,9 @@ def copy(name: str, target: Path) -> Path:
     if file.suffix != '.yml' or not file.parent.is_dir():
         folder = file.parent if file.suffix == '.yml' else file
         raise UserError(f'{folder} is not a folder; make it first: mkdir -p {folder}')
-    text = (find_folder() / f'{stem}.yml').read_bytes()
+    folder = find_folder()
+    relative, absolute = (f'{MODELINE}{place}'.encode() for place in (SCHEMA, folder / SCHEMA))
+    text = (folder / f'{stem}.yml').read_bytes().replace(relative, absolute, 1)
     try:
         with file.open('xb') as new:  # fails where a file is, also one that appeared a moment ago
             new.write(text)

@@ -6,7 +6,7 @@ import itertools
 
 from options.generate.methods import RIVALS
 from options.generate.networks import ACROSS, PAPER, SCALES
-from options.generate.other_files import REAL_SWINIR, write_real_file, write_test_file
+from options.generate.other_files import FIRST_LINE, REAL_SWINIR, write_real_file, write_test_file
 from options.generate.training import Training
 
 
@@ -22,4 +22,5 @@ def write_family() -> dict[str, str]:
     trainings += [Training(method, 'edsr_f64b16', 'edsr_f64b16', 4) for method in ('dukd_', 'kd_', '')]
     trainings += [Training(method, 'edsr', 'edsr', 4, data='DF2K') for method in ('kd_', '')]
     files = {training.file: training.write() for training in trainings} | {REAL_SWINIR: write_real_file()}
-    return files | {f'test_{arch}_x{scale}.yml': write_test_file(arch, scale) for arch in PAPER for scale in SCALES}
+    files |= {f'test_{arch}_x{scale}.yml': write_test_file(arch, scale) for arch in PAPER for scale in SCALES}
+    return {name: FIRST_LINE + text for name, text in files.items()}

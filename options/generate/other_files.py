@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dukd_basicsr.options import shipped
 from options.generate.blocks import METRICS, fill, write_general, write_paired_sets
 from options.generate.networks import ARCHITECTURES
 from options.generate.training import Training
 
 FOLDER = Path(__file__).parents[1]
 """Where the options files lie."""
+FIRST_LINE = f'{shipped.MODELINE}{shipped.SCHEMA}\n'
+"""Where editors find what is allowed in the file."""
 REAL, REAL_SWINIR = 'train_dukd_real_rrdb_to_compact_x4.yml', 'train_dukd_real_swinir_x4.yml'
 
 

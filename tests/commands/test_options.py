@@ -9,15 +9,16 @@ from dukd_basicsr.errors import UserError
 from dukd_basicsr.options import shipped
 from tests.toys import REPOSITORY
 
-FILES = sorted((REPOSITORY / 'options').glob('*.yml'))
+FOLDER = REPOSITORY / 'options'
+FILES = sorted(FOLDER.glob('*.yml'))
 
 
-def test_every_file_is_listed_with_its_first_line(capsys):
+def test_every_file_is_listed_with_its_first_line_of_words(capsys):
     assert main(['options', 'list']) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(FILES)
     for line, file in zip(lines, FILES, strict=True):
-        assert line.split(maxsplit=1) == [file.stem, file.read_text('utf-8').splitlines()[0].removeprefix('# ')]
+        assert line.split(maxsplit=1) == [file.stem, file.read_text('utf-8').splitlines()[1].removeprefix('# ')]
 
 
 @pytest.mark.parametrize('name', ['train_dukd_edsr_x4', 'train_dukd_edsr_x4.yml', 'options/train_dukd_edsr_x4.yml'])
@@ -29,7 +30,10 @@ def test_a_copy_is_the_file(name, target, tmp_path, monkeypatch, capsys):
     written = Path(capsys.readouterr().out.strip())
     folder, file = Path(target or '.'), 'train_dukd_edsr_x4.yml'
     assert written == (folder if folder.suffix else folder / file)
-    assert written.read_bytes() == (FILES[0].parent / file).read_bytes()
+    (first, *copied), (named, *original) = (place.read_bytes().splitlines() for place in (written, FOLDER / file))
+    assert copied == original
+    assert named.decode() == f'{shipped.MODELINE}{shipped.SCHEMA}'
+    assert first.decode() == f'{shipped.MODELINE}{FOLDER / shipped.SCHEMA}'  # the copy lies elsewhere
 
 
 @pytest.mark.parametrize(

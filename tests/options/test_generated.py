@@ -68,7 +68,7 @@ def test_check_names_what_differs_and_writes_nothing(tmp_path):
     shutil.copy(FOLDER / REAL, copied)
     command = [sys.executable, '-m', 'options.generate']
     run = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
-    assert run(command).stdout.count(b' written') == 76
+    assert run(command).stdout.count(b' written') == 77
     assert run([*command, '--check']).stdout == b''
     changed = copied / 'train_kd_rcan_x3.yml'
     text = changed.read_bytes().replace(b'loss_weight: 1.0', b'loss_weight: 2.0')

@@ -65,12 +65,12 @@ def read_section(cls: type[Section], value: Any, path: str, report: Report) -> S
     fields = {field.name: field for field in dataclasses.fields(cls)}
     strict = report.strict or getattr(cls, 'STRICT', False)
     misspelt = _report_unknown(cls, fields, value, path, report) if strict else set()
-    hints: dict[str, Any] = _get_hints(cls)
+    hints: dict[str, Any] = get_hints(cls)
     result: dict[str, Any] = {}
     for name, field in fields.items():
         if name in value:
             result[name] = _read(hints[name], value[name], join(path, name), field.metadata, report)
-        elif not _is_required(field):
+        elif not is_required(field):
             continue
         else:
             result[name] = None
@@ -93,12 +93,14 @@ def _report_unknown(
     return meant
 
 
-def _is_required(field: dataclasses.Field[Any]) -> bool:
+def is_required(field: dataclasses.Field[Any]) -> bool:
+    """Whether the key has no default."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 @functools.cache
-def _get_hints(cls: type) -> dict[str, Any]:
+def get_hints(cls: type) -> dict[str, Any]:
+    """The declared types of a section's keys, by name."""
     return typing.get_type_hints(cls)
 
 
@@ -126,7 +128,7 @@ def _choose(sections: list[Any], value: Any) -> Any:
     """Of several sections the one whose `type` has this value; else the last."""
     given = value.get('type') if isinstance(value, Mapping) else None
     for section in sections:
-        hint = _get_hints(section).get('type')
+        hint = get_hints(section).get('type')
         if hint is not None and _fits(hint, given):
             return section
     return sections[-1]
