@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dukd_basicsr.errors import UserError, did_you_mean
+from dukd_basicsr.errors import UserError
 from dukd_basicsr.options.components import list_components
+from dukd_basicsr.options.foreign import find_misspelt
 from dukd_basicsr.options.overrides import force_yml as _force
 from dukd_basicsr.options.report import OptionsError, Report, show
-from dukd_basicsr.options.rules.components import check_networks
+from dukd_basicsr.options.rules.components import advise_name, check_networks
 from dukd_basicsr.options.rules.losses import DUKD_KEYS, check_losses, check_patches, check_relations
 from dukd_basicsr.options.rules.plan import check_in_run, check_plan
 from dukd_basicsr.options.rules.real import MODEL as REAL_MODEL
-from dukd_basicsr.options.rules.real import check_real
+from dukd_basicsr.options.rules.real import check_pairs, check_real
 from dukd_basicsr.options.rules.runs import (
     STRICT_MODELS,
     check_datasets,
@@ -44,7 +45,6 @@ _MOVED = {
     'train.noisy': "this is the authors' key; write train.dukd_opt.consistency: {prob: 0.3}, or consistency: ~.",
     'train.dukd_opt.n_gt_sub': "this is the authors' key; write zoom_in: {num: 1}, or zoom_in: ~.",
     'train.dukd_opt.noisy': "this is the authors' key; write consistency: {prob: 0.3}, or consistency: ~.",
-    'val.self_ensemble': 'BasicSR does not read it; remove it. For a table with it: basicsr benchmark --self_ensemble.',
 }
 _MOVED_MODELS = {'DUKD': 'DUKDModel', 'BaseKD': 'DistillModel'}
 _FOLDER_SAFE = ('strict_load', 'pretrain_network', 'resume', 'param_key')
@@ -102,7 +102,7 @@ def check(opt: dict, path: Path, is_train: bool) -> list[str]:
     """Check keys, types, values and names without looking at any file.
 
     Args:
-        opt (dict): Options as `load` returns them.
+        opt (dict): Options as `load` returns them; a number that YAML 1.1 takes for text, as `lr: 1e-4`, becomes one.
         path (Path): Their file, named in every sentence.
         is_train (bool): For `basicsr train`; else for `basicsr test`.
 
@@ -113,7 +113,7 @@ def check(opt: dict, path: Path, is_train: bool) -> list[str]:
         OptionsError: Everything that is wrong.
     """
     model = opt.get('model_type')
-    other = isinstance(model, str) and model not in STRICT_MODELS and model in list_components('model')
+    other = isinstance(model, str) and model not in STRICT_MODELS and not _find_meant(model)
     report = Report(path, strict=not other, moved=_MOVED)
     options = read_section(RealOptions if model == REAL_MODEL else Options, opt, '', report)
     _check_model(model, report)
@@ -129,6 +129,8 @@ def check(opt: dict, path: Path, is_train: bool) -> list[str]:
         check_training(options, report)
         if isinstance(options, RealOptions):
             check_real(options, datasets.get('train'), report)
+        else:
+            check_pairs(options, report)
         check_losses(options, opt, report)
         check_patches(options, getattr(datasets.get('train'), 'gt_size', None), report)
         batch_size = getattr(datasets.get('train'), 'batch_size_per_gpu', None)
@@ -158,9 +160,15 @@ def dukd_options(dukd_opt: Mapping[str, Any]) -> DUKDOptions:
 
 def _check_model(model: Any, report: Report) -> None:
     if isinstance(model, str) and model not in list_components('model'):
-        ours = _MOVED_MODELS.get(model)
-        hint = f' Did you mean "{ours}"?' if ours else did_you_mean(model, list_components('model'))
-        report.error('model_type', f'{show(model)} is not registered.{hint}')
+        report.error('model_type', f'{show(model)} is not registered.{advise_name("model", _find_meant(model))}')
+
+
+def _find_meant(model: str) -> str | None:
+    """The model that an unregistered one was meant to be; None for a registered one, and for one of another's."""
+    known = list_components('model')
+    if model in known:
+        return None
+    return _MOVED_MODELS.get(model) or find_misspelt(model, known)
 
 
 def _check_path_keys(paths: Any, report: Report) -> None:

@@ -87,12 +87,16 @@ def show(value: Any) -> str:
     return text if len(text) <= 60 else f'{text[:57]}...'
 
 
-def report_text_number(value: Any, path: str, report: Report) -> bool:
-    """Whether the value is a number such as 1e-4, which YAML 1.1 takes for text; says so."""
+def read_text_number(value: Any, path: str, report: Report) -> float | None:
+    """The number that text such as 1e-4 is, which YAML 1.1 takes for text; warns of it. None for anything else."""
     if not (isinstance(value, str) and _TEXT_NUMBER.fullmatch(value)):
-        return False
+        return None
     digits, exponent = re.split('[eE]', value)
     digits = digits if '.' in digits else f'{digits}.0'
     sign = '' if exponent[0] in '+-' else '+'
-    report.error(path, f'{value} is text in YAML 1.1; write {digits}e{sign}{exponent} or !!float {value}.')
-    return True
+    report.warn(
+        path,
+        f'{value} is text in YAML 1.1 and is read as the number; other programs need {digits}e{sign}{exponent} or '
+        f'!!float {value}.',
+    )
+    return float(value)

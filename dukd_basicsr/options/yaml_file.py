@@ -40,7 +40,7 @@ def load(path: Path) -> dict:
 
 
 def _parse(text: str, path: Path) -> tuple[Any, list[str]]:
-    """The plain data, and a sentence for each key that stands twice in a section, where YAML silently takes the last.
+    """The plain data, and a sentence for each key that stands twice with two values: YAML takes the last.
 
     Sections are mappings without YAML 1.1's merge keys, as BasicSR reads them.
     """
@@ -49,7 +49,7 @@ def _parse(text: str, path: Path) -> tuple[Any, list[str]]:
     def construct_section(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
         result: dict[Any, Any] = {}
         for (name, value), (name_node, _) in zip(loader.construct_pairs(node, deep=True), node.value, strict=True):
-            if name in result:
+            if name in result and result[name] != value:
                 where = _show_place(name_node.start_mark)
                 repeated.append(f'{where}: {show(name)} stands here again; keep one of the two.')
             result[name] = value

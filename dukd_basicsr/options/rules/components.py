@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from dukd_basicsr.errors import did_you_mean
 from dukd_basicsr.options.components import REQUIRED, Component, list_components
-from dukd_basicsr.options.report import Report, join, report_text_number, show
+from dukd_basicsr.options.foreign import find_misspelt
+from dukd_basicsr.options.report import Report, join, read_text_number, show
 
 _SCALE = ('upscale', 'scale')
 _CHANNELS = ('num_in_ch', 'in_chans')
@@ -46,12 +47,24 @@ def check_component(
         return None
     component = list_components(kind).get(name) if isinstance(name, str) else None
     if component is None:
-        hint = did_you_mean(str(name), list_components(kind))
-        own = '' if '?' in hint else ' One of your own is registered by --import FILE.py.'
-        report.error(join(key, 'type'), f'{show(name)} is not registered.{hint}{own}')
+        misspelt = find_misspelt(name, list_components(kind))
+        report.error(join(key, 'type'), f'{show(name)} is not registered.{advise_name(kind, misspelt)}')
     elif arguments:
         _check_arguments(component, given, key, report, {*supplied}, {*known, 'type'})
     return component
+
+
+def advise_name(kind: str, meant: str | None) -> str:
+    """What to write in place of a name that is not registered: the one that was meant, or any, one's own included.
+
+    Args:
+        kind (str): As for `check_component`.
+        meant (str | None): A registered name, where this one is misspelt.
+    """
+    if meant is not None:
+        return f' Did you mean "{meant}"?'
+    allowed = ', '.join(sorted(list_components(kind)))
+    return f' Allowed: {allowed}. One of your own, or of another repository, is registered by --import FILE.py.'
 
 
 def _check_arguments(
@@ -59,10 +72,11 @@ def _check_arguments(
 ) -> None:
     allowed = set(component.parameters) - supplied
     misspelt = set()
-    for name, value in given.items():
+    for name in list(given):
         if name in known:
             continue
         if name in allowed:
+            value = _read_number(given, name, component.parameters[name], join(key, name), report)
             _check_number(name, value, component.parameters[name], join(key, name), report)
             continue
         full = join(key, name)
@@ -76,10 +90,16 @@ def _check_arguments(
             report.error(join(key, name), f'missing key: {given["type"]} needs this argument.')
 
 
+def _read_number(given: Mapping[str, Any], name: str, default: object, path: str, report: Report) -> Any:
+    """An argument; where it is a number that YAML 1.1 takes for text, the section has the number from now on."""
+    number = None if isinstance(default, str) else read_text_number(given[name], path, report)
+    if number is not None and isinstance(given, MutableMapping):
+        given[name] = int(number) if isinstance(default, int) and number.is_integer() else number
+    return given[name]
+
+
 def _check_number(name: str, value: object, default: object, path: str, report: Report) -> None:
     """Where a number is due by its default: no text, no nan; and `img_range` divides."""
-    if report_text_number(value, path, report):
-        return
     due = isinstance(default, (int, float)) and not isinstance(default, bool)
     if due and isinstance(value, str):
         report.error(path, f'{show(value)} is text, and a number is due; write one, e.g. {name}: {default}.')

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dukd_basicsr.options.report import Report
+from dukd_basicsr.options.schema.file import Options
 from dukd_basicsr.options.schema.real import RealDataset, RealOptions
 
 MODEL = 'DUKDRealModel'
@@ -37,6 +40,22 @@ def check_real(o: RealOptions, dataset: object, report: Report) -> None:
         report.warn(
             'train.dukd_opt.zoom_out.gt',
             'true teaches the student to answer with the noise of the LR patch; write zoom_out: {gt: false}.',
+        )
+
+
+def check_pairs(o: Options, report: Report) -> None:
+    """Check that a model which takes pairs has a training set that gives them.
+
+    Args:
+        o (Options): The typed options, not of a DUKDRealModel.
+        report (Report): Collects the errors.
+    """
+    train = (o.datasets or {}).get('train')
+    if isinstance(train, Mapping) and train.get('type') == 'RealESRGANDataset':
+        report.error(
+            'datasets.train.type',
+            f'RealESRGANDataset has no LR images, which {o.model_type} trains on; write model_type: {MODEL}, or type: '
+            'PairedImageDataset.',
         )
 
 

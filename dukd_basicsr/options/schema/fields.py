@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from dukd_basicsr.errors import did_you_mean
-from dukd_basicsr.options.report import Report, join, report_text_number, show
+from dukd_basicsr.options import foreign
+from dukd_basicsr.options.report import Report, join, read_text_number, show
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -53,9 +54,9 @@ def read_section(cls: type[Section], value: Any, path: str, report: Report) -> S
     """Read a mapping into a dataclass; what is wrong or missing is reported and None in the result.
 
     Args:
-        cls (type): A dataclass whose fields are made by `key`; its class attribute OPEN allows other keys,
-            STRICT reports unknown and missing ones whatever the model.
-        value (Any): Plain data.
+        cls (type): A dataclass whose fields are made by `key`; its class attribute OPEN allows other keys, SHARED those
+            of other programs with a warning, and STRICT reports unknown and missing ones whatever the model.
+        value (Any): Plain data; a number that YAML 1.1 takes for text becomes one, with a warning.
         path (str): Dotted key of this section, '' for the whole file.
         report (Report): Collects the errors.
     """
@@ -70,6 +71,7 @@ def read_section(cls: type[Section], value: Any, path: str, report: Report) -> S
     for name, field in fields.items():
         if name in value:
             result[name] = _read(hints[name], value[name], join(path, name), field.metadata, report)
+            _keep_number(value, name, result[name])
         elif not is_required(field):
             continue
         else:
@@ -84,13 +86,25 @@ def _report_unknown(
 ) -> set[str]:
     """Report keys that are not fields; return the fields that they probably mean."""
     meant = set()
+    shared = getattr(cls, 'SHARED', False)
     for name in value if not getattr(cls, 'OPEN', False) else ():
-        if name not in fields:
-            hint = did_you_mean(str(name), fields)
-            meant |= {field for field in fields if f'"{field}"' in hint}
-            full = join(path, name)
-            report.error(full, report.moved.get(full, f'unknown key.{hint}'))
+        full = join(path, name)
+        if name in fields:
+            continue
+        misspelt = foreign.find_misspelt(name, fields) if foreign.is_word(name) else None
+        if shared and misspelt is None and full not in report.moved and foreign.is_word(name):
+            report.warn(full, foreign.explain(full))
+            continue
+        hint = f' Did you mean "{misspelt}"?' if misspelt else did_you_mean(str(name), fields)
+        meant |= {field for field in fields if f'"{field}"' in hint}
+        report.error(full, report.moved.get(full, f'unknown key.{hint}'))
     return meant
+
+
+def _keep_number(owner: Any, place: Any, value: Any) -> None:
+    """What trains is the plain data: a number that was text in it stands there as the number from now on."""
+    if isinstance(owner[place], str) and isinstance(value, (int, float)):
+        owner[place] = value
 
 
 def is_required(field: dataclasses.Field[Any]) -> bool:
@@ -115,8 +129,10 @@ def _read(hint: Any, value: Any, path: str, limits: Mapping[str, Any], report: R
     for variant in variants:
         if _fits(variant, value):
             return _read_fitting(variant, value, path, limits, report)
-    if not any(variant in (int, float) for variant in variants) or not report_text_number(value, path, report):
-        _report_type(variants, value, path, limits, report)
+    number = read_text_number(value, path, report) if {int, float} & {*variants} else None
+    if number is not None and (float in variants or number.is_integer()):
+        return _read_fitting(float, number if float in variants else int(number), path, limits, report)
+    _report_type(variants, value, path, limits, report)
     return None
 
 
@@ -155,6 +171,8 @@ def _read_fitting(hint: Any, value: Any, path: str, limits: Mapping[str, Any], r
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (list, tuple):
         items = [_read(inner[0], item, f'{path}[{index}]', limits, report) for index, item in enumerate(value)]
+        for index, item in enumerate(items):
+            _keep_number(value, index, item)
         return tuple(items) if origin is tuple else items
     if origin is dict:
         return {name: _read(inner[1], item, join(path, name), limits, report) for name, item in value.items()}

@@ -26,6 +26,7 @@ class PairedDataset:
     """`datasets.val` and `datasets.test`: HR images and their LR images."""
 
     STRICT: ClassVar[bool] = True
+    SHARED: ClassVar[bool] = True
     type: Literal['PairedImageDataset'] = key('the class of the dataset')
     name: str = key('the name of the dataset in logs')
     dataroot_gt: str = key('the folder or LMDB of HR images')
@@ -99,6 +100,7 @@ class Metric:
 class Validation:
     """`val`."""
 
+    SHARED: ClassVar[bool] = True
     save_img: bool = key('whether to save images, true or false')
     val_freq: float | None = key('iterations between validations', default=None, least=1, whole=True)
     suffix: str | None = key("of saved images' names in a test, ~ for the name of the run", default=None)
@@ -110,6 +112,7 @@ class Validation:
 class Wandb:
     """`logger.wandb`."""
 
+    SHARED: ClassVar[bool] = True
     project: str | None = key('the project, ~ for no wandb', default=None)
     resume_id: str | None = key('the run to go on with', default=None)
 
@@ -118,6 +121,7 @@ class Wandb:
 class Logger:
     """`logger`."""
 
+    SHARED: ClassVar[bool] = True
     print_freq: float = key('iterations between log lines', least=1, whole=True)
     save_checkpoint_freq: float = key('iterations between checkpoints', least=1, whole=True)
     use_tb_logger: bool = key('whether to write tensorboard files, true or false')
@@ -137,6 +141,7 @@ class Distributed:
 class Options:
     """A whole options file."""
 
+    SHARED: ClassVar[bool] = True
     name: str = key('the name of the run and of its folder')
     model_type: str = key('SRModel, DistillModel, DUKDModel or DUKDRealModel')
     scale: int = key('the factor of super-resolution', least=1, most=16)

@@ -171,6 +171,7 @@ class TeacherOptions:
 class Train:
     """`train`."""
 
+    SHARED: ClassVar[bool] = True
     total_iter: float = key('how many iterations to train', least=1, whole=True)
     warmup_iter: float = key('iterations in which the rate grows from 0; -1 for none', default=-1, least=-1, whole=True)
     ema_decay: float = key('of the averaged student, 0 for none', default=0, least=0, below=1)

@@ -13,8 +13,9 @@ SWINIR = {
 
 VALUES = [
     Case('`lr: 1e-4`, text in YAML 1.1',
-         'x.yml: train.optim_g.lr: 1e-4 is text in YAML 1.1; write 1.0e-4 or !!float 1e-4.',
-         {'train.optim_g.lr': '1e-4'}),
+         'x.yml: train.optim_g.lr: 1e-4 is text in YAML 1.1 and is read as the number; other programs need 1.0e-4 or '
+         '!!float 1e-4.',
+         {'train.optim_g.lr': '1e-4'}, warning=True),
     Case('`total_iter: many`',
          'x.yml: train.total_iter: "many" is not a number.',
          {'train.total_iter': 'many'}),
