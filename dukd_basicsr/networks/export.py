@@ -18,7 +18,9 @@ from dukd_basicsr.data.atomic import refuse_unwritable, write_result
 from dukd_basicsr.data.locks import hold
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.cost import count_macs, count_parameters, find_lr_size
+from dukd_basicsr.networks.deploy import Deployed, deploy_checked
 from dukd_basicsr.networks.onnx.check import LOOSE_TOLERANCE, Difference, compare, draw_images, require_equal
+from dukd_basicsr.networks.onnx.fold import fold_constants
 from dukd_basicsr.networks.onnx.graph import OPSET, to_onnx
 from dukd_basicsr.networks.onnx.kernels import Kept, keep
 from dukd_basicsr.networks.onnx.precision import find_calibration, read_calibration, to_fp16, to_int8
@@ -36,6 +38,10 @@ class Exported:
     metadata: Metadata
     size: int
     """Of the file, in bytes."""
+    nodes: int
+    """Of its graph."""
+    trained_params: int | None
+    """Of the network as it was trained, where blocks have been folded since (`networks.deploy`)."""
     differences: dict[str, list[Difference]]
     """Of the float32 graph on random images and, where it is another, of the file; int8's on calibration images."""
     kept: Kept | None
@@ -70,11 +76,12 @@ def _export(weights: Path, out: Path, opt: Path | None, precision: str, calibrat
     opened = open_network(weights, opt)
     if opened.channels not in _COLOURS:
         raise UserError(f'{weights}: a network of {opened.channels} channels; only those of 1 or 3 are exported.')
-    sys.stderr.write(''.join(f'basicsr export: {note}\n' for note in opened.notes))
+    net, deployed = opened.net, deploy_checked(opened.net, opened.channels)
+    notes = [*opened.notes, *([deployed.note] if deployed.note else [])]
+    sys.stderr.write(''.join(f'basicsr export: {note}\n' for note in notes))
 
-    net = opened.net
-    graph = to_onnx(net, opened.scale, opened.channels)
-    metadata = _make_metadata(opened, precision)
+    graph = fold_constants(to_onnx(deployed.net, opened.scale, opened.channels))
+    metadata = _make_metadata(opened, deployed, precision)
     exported = _start_session(graph, out, metadata)
     images: Sequence[Tensor] = draw_images(net, opened.channels)
     differences = {'fp32': compare(net, exported, images)}
@@ -90,7 +97,8 @@ def _export(weights: Path, out: Path, opt: Path | None, precision: str, calibrat
         kept = keep(net, exact, exported, images)
     content = _stamp(graph, metadata)
     write_result(out, content)
-    found = Exported(metadata, len(content), differences, kept)
+    trained = None if deployed.trained is None else count_parameters(deployed.trained)
+    found = Exported(metadata, len(content), len(graph.graph.node), trained, differences, kept)
     sys.stdout.write(_format(found, out))
     if kept is not None and kept.worse_than_promised:
         sys.stderr.write(
@@ -126,7 +134,7 @@ def _check(weights: Path, out: Path, precision: str, calibrate: Path | None) -> 
             raise UserError(f'basicsr export: {MISSING_PACKAGES}') from None
 
 
-def _make_metadata(opened: Opened, precision: str) -> Metadata:
+def _make_metadata(opened: Opened, deployed: Deployed, precision: str) -> Metadata:
     return Metadata(
         dukd_version=dukd_basicsr.__version__,
         network=_name_type(opened),
@@ -136,8 +144,8 @@ def _make_metadata(opened: Opened, precision: str) -> Metadata:
         value_range='[0, 1]',
         precision=precision,
         opset=OPSET,
-        params=count_parameters(opened.net),
-        macs=count_macs(opened.net, *find_lr_size(opened.scale), opened.channels),
+        params=count_parameters(deployed.net),
+        macs=count_macs(deployed.net, *find_lr_size(opened.scale), opened.channels),
         weights=opened.weights.name,
         weights_sha256=hashlib.sha256(opened.weights.read_bytes()).hexdigest(),
     )
@@ -175,7 +183,9 @@ def _format(exported: Exported, out: Path) -> str:
     """What is printed."""
     about = exported.metadata
     lines = [
-        f'{out}: {about.network} x{about.scale}, {about.precision}, opset {about.opset}, {exported.size / 1e6:.2f} MB'
+        f'{out}: {about.network} x{about.scale}, {about.precision}, opset {about.opset}, {exported.size / 1e6:.2f} MB, '
+        f'{exported.nodes:,d} nodes, {about.params:,d} parameters'
+        + ('' if exported.trained_params is None else f' (folded from {exported.trained_params:,d} of training)')
     ]
     for name, differences in exported.differences.items():
         each = ', '.join(f'{found.largest:.1e} on {found.size}' for found in differences)

@@ -83,7 +83,7 @@ def _read_definition(node: ast.ClassDef | ast.FunctionDef, classes: Mapping[str,
     if isinstance(node, ast.FunctionDef):
         return _read_signature(node.args, skip=0)
     for item in node.body:
-        if isinstance(item, ast.FunctionDef) and item.name == '__init__':
+        if isinstance(item, ast.FunctionDef) and item.name in ('__init__', '__new__'):
             return _read_signature(item.args, skip=1)
     for base in node.bases:
         if isinstance(base, ast.Name) and base.id in classes:

@@ -31,12 +31,14 @@ class Network:
     kind: str
     """'bicubic', 'student' or 'teacher'."""
     net: nn.Module
-    """In eval mode, on the device it is measured on."""
+    """In eval mode, on the device it is measured on, its blocks folded as they are deployed."""
     weights: str | None = None
     """The file its weights came from."""
     channels: int = 3
     """Of its input."""
     self_ensemble: bool = False
+    trained: nn.Module | None = None
+    """The network before folding, where that has changed it (`networks.deploy`)."""
     notes: tuple[str, ...] = ()
     """What its file did not say and was assumed, a sentence each."""
 

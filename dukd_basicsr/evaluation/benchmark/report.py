@@ -37,13 +37,16 @@ class Row:
     weights: str | None
     params: int | None
     macs: int | None
-    """For a 1280x720 output."""
+    """For a 1280x720 output; both as it is deployed, its blocks folded."""
     ms_per_image: float
     scores: dict[str, dict[str, float | None]] = field(default_factory=dict)
     """Test set to metric to mean over the set's images; None where it is no number."""
     self_ensemble: bool = False
     memory: int | None = None
     """Bytes of a forward for a 1280x720 output."""
+    trained_params: int | None = None
+    """As it was trained, where blocks have been folded since."""
+    trained_macs: int | None = None
 
 
 def to_json(protocol: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
@@ -97,8 +100,13 @@ def _write_cells(row: Row, with_memory: bool) -> list[str]:
         for metrics in row.scores.values()
     ]
     memory = ['-' if row.memory is None else f'{format_count(row.memory)}B'] if with_memory else []
-    size = [format_count(row.params), format_count(row.macs), f'{row.ms_per_image:.1f}']
+    size = [_write_count(row.params, row.trained_params), _write_count(row.macs, row.trained_macs)]
+    size.append(f'{row.ms_per_image:.1f}')
     return [row.name.replace('|', r'\|'), *size, *memory, *scores]
+
+
+def _write_count(deployed: int | None, trained: int | None) -> str:
+    return format_count(deployed) + ('' if trained is None else f' ({format_count(trained)})')
 
 
 def _flatten(row: Row) -> dict[str, Any]:
@@ -152,6 +160,9 @@ def describe_protocol(
         f'of one forward, {_MEMORY[device.type]}. ms/image: mean over the {timed} images of {first} after '
         f'{_WARM_UP[device.type]}, torch {torch.__version__}, {hardware}.'
     )
+    folded = [network.name for network in networks if network.trained is not None]
+    if folded:
+        text += f' Blocks folded, as they are deployed; in brackets as they were trained: {", ".join(folded)}.'
     if tiled:
         parts = ', '.join(f'{network} {count} of {counts[name]} of {name}' for (network, name), count in tiled.items())
         text += f' Computed in tiles, with the result of the whole image: {parts}.'

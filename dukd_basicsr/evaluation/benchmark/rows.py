@@ -15,6 +15,7 @@ from dukd_basicsr.distillation.teacher import build_teacher
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluation.benchmark.measure import Bicubic, Network
 from dukd_basicsr.networks.build import count_input_channels, load_network
+from dukd_basicsr.networks.deploy import deploy_checked
 from dukd_basicsr.networks.open_network import Opened, open_network
 from dukd_basicsr.networks.self_ensemble import SelfEnsemble
 from dukd_basicsr.options.rules.teacher import as_list
@@ -48,6 +49,7 @@ def load_networks(
         except UserError as error:
             errors += error.messages
     networks += _tell_apart(checkpoints, networks)
+    networks = [_deploy(network) for network in networks]
     if self_ensemble:
         networks = [each for network in networks for each in (network, _ensemble(network))]
     names = ['bicubic', *(network.name for network in networks)]
@@ -79,8 +81,16 @@ def _load_files(
     return [*students, *teachers.values()]
 
 
+def _deploy(network: Network) -> Network:
+    """As users will run it; see `networks.deploy`."""
+    found = deploy_checked(network.net, network.channels)
+    notes = network.notes if found.note is None else (*network.notes, f'{network.name}: {found.note}')
+    return replace(network, net=found.net, trained=found.trained, notes=notes)
+
+
 def _ensemble(network: Network) -> Network:
-    return replace(network, name=f'{network.name}+', net=SelfEnsemble(network.net), self_ensemble=True)
+    trained = None if network.trained is None else SelfEnsemble(network.trained)
+    return replace(network, name=f'{network.name}+', net=SelfEnsemble(network.net), trained=trained, self_ensemble=True)
 
 
 def _load_checkpoint(path: Path, files: Mapping[Path, Mapping[str, Any]], device: torch.device) -> Network:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -159,6 +160,7 @@ def _make_row(
     own = [record for record in records if record['network'] == network.name]
     by_set = {name: [record for record in own if record['set'] == name] for name in protocol.sets}
     params, size = count_parameters(network.net), (*find_lr_size(protocol.scale), network.channels)
+    trained = copy.deepcopy(network.trained).train() if network.trained is not None else None
     source = getattr(network.net, 'metadata', None)  # an exported file says what it was made from
     scores = {
         name: {metric: _average(record[metric] for record in those) for metric in protocol.metrics}
@@ -174,6 +176,8 @@ def _make_row(
         scores=scores,
         self_ensemble=network.self_ensemble,
         memory=measure_peak_memory(network.net, *size, device) if params else None,
+        trained_params=count_parameters(trained) if trained is not None else None,
+        trained_macs=count_macs(trained, *size) if trained is not None else None,
     )
 
 

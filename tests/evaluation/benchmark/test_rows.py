@@ -7,7 +7,7 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 
 from dukd_basicsr import cli
-from dukd_basicsr.errors import UserError
+from dukd_basicsr.errors import UserError, format_count
 from dukd_basicsr.evaluation.benchmark.tabulate import tabulate_networks
 from tests.evaluation.benchmark.option_files import write_options
 from tests.toys import STUDENT, TEACHER, save_weights
@@ -43,7 +43,8 @@ def test_a_plain_table_says_so_and_has_all_its_columns(tmp_path):
     assert ' memory |' in (out / 'benchmark.md').read_text()
     with (out / 'benchmark.csv').open() as file:
         assert next(csv.reader(file)) == ['name', 'kind', 'weights', 'params', 'macs', 'ms_per_image', 'self_ensemble',
-                                          'memory', 'odd_psnr', 'odd_ssim']  # fmt: skip
+                                          'memory', 'trained_params', 'trained_macs', 'odd_psnr',
+                                          'odd_ssim']  # fmt: skip
     with (out / 'benchmark_images.csv').open() as file:
         assert next(csv.reader(file)) == ['set', 'image', 'network', 'ms', 'tiled', 'psnr', 'ssim']
 
@@ -188,3 +189,26 @@ def test_all_files_that_are_no_networks_are_said_at_once(tmp_path):
         tabulate_networks(
             [write_options(tmp_path, 'ours')], None, weights=[tmp_path / 'text.pth', tmp_path / 'gone.onnx']
         )
+
+
+def test_blocks_are_folded_and_both_sizes_are_told(tmp_path, capsys):
+    network = {'type': 'ECBSR', 'num_in_ch': 3, 'num_out_ch': 3, 'num_block': 1, 'num_channel': 4, 'with_idt': True,
+               'act_type': 'prelu', 'scale': 2}  # fmt: skip
+    net = save_weights(tmp_path / 'ecbsr.pth', network)
+    path = {'pretrain_network_g': str(tmp_path / 'ecbsr.pth')}
+    file = write_options(tmp_path, 'edge', network_g=network, path=path)
+    content = tabulate_networks([file], None, self_ensemble=True)
+    row, ensemble = content['rows'][1:]
+    pixels = 640 * 360
+    # Kernels of 3x3 and biases; slopes of two PReLUs.
+    kernels = 9 * (3 * 4 + 4 * 4 + 4 * 12)
+    assert (row['params'], row['macs']) == (kernels + 4 + 4 + 12 + 8, pixels * kernels)
+    assert row['trained_params'] == sum(parameter.numel() for parameter in net.parameters())
+    # Each branch computes its 1x1 convolution and then a 3x3 one: on all channels, or with a filter for each.
+    branches = sum(a * b * 2 + 9 * 2 * b * b + 3 * (a * b + 9 * b) for a, b in ((3, 4), (4, 4), (4, 12)))
+    assert row['trained_macs'] == pixels * (kernels + branches)
+    assert [ensemble[key] / row[key] for key in ('params', 'macs', 'trained_params', 'trained_macs')] == [1, 8, 1, 8]
+    printed = capsys.readouterr().out
+    sizes = [f'{format_count(row[key])} ({format_count(row[f"trained_{key}"])})' for key in ('params', 'macs')]
+    assert f'| {sizes[0]} | {sizes[1]} |' in re.sub(r' +', ' ', printed)
+    assert 'Blocks folded, as they are deployed; in brackets as they were trained: edge, edge+.' in printed
