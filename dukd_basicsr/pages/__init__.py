@@ -1,0 +1,1 @@
+"""What pages for a browser share: markup without holes, one theme, one before/after slider."""
