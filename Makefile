@@ -1,4 +1,4 @@
-# make demo | make test | make package | make install. Everything goes into .venv in this folder and nowhere else.
+# make demo | make test | make site | make package | make install. Everything goes into .venv in this folder and nowhere else.
 # Another interpreter: make PYTHON=python3.12 install
 
 PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 DEMO_FLAGS ?=
 
-.PHONY: install demo test package
+.PHONY: install demo test site package
 
 install: .venv/installed
 
@@ -30,6 +30,9 @@ test: install
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+
+site: install
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict
 
 package: install
 	.ci/package

@@ -31,7 +31,7 @@ class InvertibleTransform:
     1). The authors' code applies the operations twice in the same order, which turns a sample by 180 degrees whenever
     a transpose meets exactly one flip: 12.6 % of samples at prob 0.3.
 
-    Example:
+    Examples:
         >>> x = torch.rand(2, 3, 8, 8)
         >>> f = InvertibleTransform.sample(2, ops=('hflip', 'vflip', 'transpose'), prob=0.5)
         >>> torch.equal(f.inverse(f(x)), x)

@@ -27,7 +27,7 @@ def imresize(x: Tensor, scale: float) -> Tensor:
         ValueError: Other scales; images without pixels; fewer than two dimensions.
         TypeError: Integer or half-precision images (MATLAB would round each its own way).
 
-    Example:
+    Examples:
         >>> imresize(torch.rand(16, 3, 50, 30), 1 / 4).shape
         torch.Size([16, 3, 13, 8])
     """

@@ -32,7 +32,7 @@ def zoom_in(
     Raises:
         ValueError: The crop is larger than the patch, size or num is below 1, or num above the cells of the grid.
 
-    Example:
+    Examples:
         >>> zoom_in(torch.rand(2, 3, 192, 192), size=48, num=4).shape
         torch.Size([8, 3, 48, 48])
     """
@@ -75,7 +75,7 @@ def zoom_out(lq: Tensor, scale: int) -> Tensor:
     Raises:
         ValueError: The scale is below 1, or H or W is not a multiple of it.
 
-    Example:
+    Examples:
         >>> zoom_out(torch.rand(2, 3, 48, 48), scale=4).shape
         torch.Size([2, 3, 12, 12])
     """

@@ -50,7 +50,7 @@ class Taps:
     Raises:
         UserError: There is no such module.
 
-    Example:
+    Examples:
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 12, 3, padding=1), nn.PixelShuffle(2))
         >>> taps = Taps(net, ['0'], 'taps')
         >>> with taps.record(samples=1):

@@ -28,7 +28,7 @@ class Teacher(nn.Module):
     Args:
         net (nn.Module): Maps (B, C, H, W) in [0, 1] to (B, C, s * H, s * W).
 
-    Example:
+    Examples:
         >>> teacher = Teacher(nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), nn.PixelShuffle(2)))
         >>> label = teacher.train()(torch.rand(1, 3, 16, 16))
         >>> label.shape, label.requires_grad, teacher.training

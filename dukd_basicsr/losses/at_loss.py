@@ -21,7 +21,7 @@ class ATLoss(FeatureLoss):
         loss_weight (float): The factor of this term (beta in the paper).
         power (float): p.
 
-    Example:
+    Examples:
         >>> import torch
         >>> student, teacher = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])  # they look at different pixels
         >>> ATLoss()([student.view(1, 1, 1, 2)], [teacher.view(1, 1, 1, 2)])

@@ -26,7 +26,7 @@ class CrossKDLoss(TappedLoss):
     Args:
         loss_weight (float): The factor of this term.
 
-    Example:
+    Examples:
         >>> features, image = torch.ones(1, 2, 4, 4), torch.zeros(1, 3, 8, 8)
         >>> CrossKDLoss()([features], [features], label=image, teacher_from=lambda place, features: image + 0.5)
         tensor(0.5000)

@@ -50,7 +50,7 @@ class DUKDLoss(nn.Module):
     Raises:
         ValueError: A weight of no term, or a negative one.
 
-    Example:
+    Examples:
         >>> import torch
         >>> output, label = torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
         >>> loss = DUKDLoss(weights={'zoom_out_pix': 5.0})

@@ -36,7 +36,7 @@ class FAKDLoss(FeatureLoss):
     Raises:
         UserError: Another affinity, or none.
 
-    Example:
+    Examples:
         >>> student = torch.eye(2).view(1, 2, 1, 2)  # two pixels that have nothing in common
         >>> FAKDLoss()([student], [torch.ones(1, 2, 1, 2)])  # the teacher's are alike
         tensor(0.5000)

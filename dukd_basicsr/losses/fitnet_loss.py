@@ -20,7 +20,7 @@ class FitNetLoss(FeatureLoss):
     Args:
         loss_weight (float): The factor of this term.
 
-    Example:
+    Examples:
         >>> import torch
         >>> FitNetLoss()([torch.ones(1, 2, 4, 4)], [torch.zeros(1, 2, 4, 4)])
         tensor(0.5000)

@@ -24,7 +24,7 @@ class FSPLoss(FeatureLoss):
     Args:
         loss_weight (float): The factor of this term.
 
-    Example:
+    Examples:
         >>> FSPLoss()(2 * [torch.ones(1, 2, 4, 4)], 2 * [torch.zeros(1, 2, 4, 4)])
         tensor(1.)
     """

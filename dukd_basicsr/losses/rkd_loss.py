@@ -33,7 +33,7 @@ class RKDLoss(FeatureLoss):
         distance_weight (float): Of distances; 0 leaves them out.
         angle_weight (float): Of angles; 0 leaves them out.
 
-    Example:
+    Examples:
         >>> student, teacher = torch.arange(3.0).view(3, 1, 1, 1), torch.eye(3).view(3, 3, 1, 1)  # a line, a triangle
         >>> RKDLoss(angle_weight=0)([student], [teacher])
         tensor(0.0625)

@@ -19,7 +19,7 @@ class WaveletLoss(nn.Module):
         loss_weight (float): The factor of this term.
         levels (int): J.
 
-    Example:
+    Examples:
         >>> import torch
         >>> WaveletLoss()(torch.ones(1, 3, 16, 16), torch.zeros(1, 3, 16, 16))  # four times twice the difference
         tensor(16.)
