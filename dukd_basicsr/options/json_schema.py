@@ -1,8 +1,9 @@
 """A JSON Schema of options files, for editors: completion, documentation and checks while one types.
 
 It is made from the sections of `schema/` and from what is registered (`components`), so that it cannot lag behind them.
-What must agree between keys (`rules/`) is not in it: it accepts whatever `options.check` accepts, and more. Of a model
-that is not this plugin's or BasicSR's SRModel it knows the general keys only.
+What must agree between keys (`rules/`) is not in it: it accepts whatever `options.check` accepts without a warning, and
+more. A key that nothing reads, and a number that is text in YAML 1.1, are underlined where `check` warns of them. Of a
+model that is neither this plugin's nor BasicSR's SRModel it knows the general keys only.
 """
 
 from __future__ import annotations

@@ -150,18 +150,18 @@ def _list_paths(node, path=()):
 
 @settings(max_examples=300)
 @given(st.data())
-def test_it_accepts_whatever_the_program_accepts(data):
-    """Otherwise an editor would underline what trains."""
+def test_it_accepts_whatever_the_program_accepts_without_a_word(data):
+    """An editor underlines no file that the program has nothing against; a key that nothing reads it may underline."""
     name = data.draw(st.sampled_from([*FILES]))
     opt = FILES[name]
     for _ in range(data.draw(st.integers(1, 2))):
         key = '.'.join(data.draw(st.sampled_from([*_list_paths(opt)])))
         opt = changed(opt, key, data.draw(st.one_of(st.just(GONE), VALUES)))
     try:
-        options.check(opt, FOLDER / f'{name}.yml', is_train='train' in opt)
+        warnings = options.check(copy.deepcopy(opt), FOLDER / f'{name}.yml', is_train='train' in opt)
     except OptionsError:
         return
-    assert not jsonschema_errors(opt)
+    assert warnings or not jsonschema_errors(opt)
 
 
 def test_what_is_registered_is_offered():
