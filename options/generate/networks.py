@@ -115,5 +115,42 @@ ARCHITECTURES['edsr_f64b16'] = Architecture(
     authors={},
     teacher_key='params_ema',
 )
-ACROSS = (('edsr', 'rcan'), ('swinir', 'rcan'), ('swinir', 'edsr'), ('rcan', 'edsr'))
+
+
+def _describe_student(title: str, options: str, size: str, tag: str) -> Architecture:
+    """A network that has no teacher of its own kind here."""
+    return Architecture(
+        title=title, teacher='', student=options, teacher_size='', student_size=size, teacher_tag='', student_tag=tag,
+        teacher_files={}, teacher_source='', authors={},
+    )  # fmt: skip
+
+
+SMALL = ('compact', 'ecbsr', 'span')
+"""Students for phones and real time, in their published sizes."""
+ARCHITECTURES |= {
+    'compact': _describe_student(
+        'SRVGGNetCompact',
+        '  type: SRVGGNetCompact\n  num_in_ch: 3\n  num_out_ch: 3\n  num_feat: 64\n  num_conv: 16\n'
+        '  upscale: {scale}\n  act_type: prelu\n',
+        '64x16',
+        'f64c16',
+    ),
+    'ecbsr': _describe_student(
+        'ECBSR',
+        '  type: ECBSR  # 95,472 parameters in training, 16,768 deployed (x4)\n  num_in_ch: 3\n  num_out_ch: 3\n'
+        '  num_block: 4\n  num_channel: 16\n  with_idt: false\n  act_type: prelu\n  scale: {scale}\n',
+        'M4C16',
+        'm4c16',
+    ),
+    'span': _describe_student(
+        'SPAN',
+        "  type: SPAN  # spandrel's; 2,236,728 parameters in training, 426,288 deployed (x4)\n"
+        '  num_in_ch: 3\n  num_out_ch: 3\n  feature_channels: 48\n  upscale: {scale}\n  norm: true\n' + _RGB,
+        '48',
+        'f48',
+    ),
+}
+ACROSS = (
+    ('edsr', 'rcan'), ('swinir', 'rcan'), ('swinir', 'edsr'), ('rcan', 'edsr'), *(('edsr', name) for name in SMALL),
+)  # fmt: skip
 """Teacher and student of the examples across architectures, x4."""

@@ -21,6 +21,8 @@ THIN = {
     'SwinIR': {'embed_dim': 12, 'depths': [2], 'num_heads': [2]},
     'RRDBNet': {'num_feat': 8, 'num_block': 1, 'num_grow_ch': 4},
     'SRVGGNetCompact': {'num_feat': 8, 'num_conv': 2},
+    'ECBSR': {'num_block': 1, 'num_channel': 8},
+    'SPAN': {'feature_channels': 8},
 }
 SAMPLES = {f'train_rkd_{arch}_x4.yml': 3 for arch in ('edsr', 'rcan', 'swinir')}
 """Of a batch, where two have no angles."""

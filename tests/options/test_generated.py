@@ -12,6 +12,7 @@ import pytest
 
 from dukd_basicsr import options
 from dukd_basicsr.networks.cost import count_macs, count_parameters
+from dukd_basicsr.networks.deploy import deploy
 from dukd_basicsr.networks.weights import build_network
 from options.generate.family import write_family
 from options.generate.other_files import REAL
@@ -54,6 +55,7 @@ def test_the_family_is_complete():
            itertools.product(('', 'kd_', 'dukd_'), NETWORKS, SCALES)}  # fmt: skip
     tests = {f'test_{arch}_x{scale}.yml' for arch, scale in itertools.product(NETWORKS, SCALES)}
     pairs = ('edsr_to_rcan', 'swinir_to_rcan', 'swinir_to_edsr', 'rcan_to_edsr')
+    pairs += ('edsr_to_compact', 'edsr_to_ecbsr', 'edsr_to_span')
     examples = {f'train_dukd_{pair}_x4.yml' for pair in pairs}
     examples |= {'train_dukd_edsr_x4_from_x2.yml', 'train_dukd_edsr_x4_upcycled.yml', 'train_dukd_edsr_x4_in_batch.yml'}
     rivals = {f'train_{method}_{arch}_x4.yml' for method in RIVALS for arch in NETWORKS}
@@ -68,7 +70,7 @@ def test_check_names_what_differs_and_writes_nothing(tmp_path):
     shutil.copy(FOLDER / REAL, copied)
     command = [sys.executable, '-m', 'options.generate']
     run = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
-    assert run(command).stdout.count(b' written') == 77
+    assert run(command).stdout.count(b' written') == 80
     assert run([*command, '--check']).stdout == b''
     changed = copied / 'train_kd_rcan_x3.yml'
     text = changed.read_bytes().replace(b'loss_weight: 1.0', b'loss_weight: 2.0')
@@ -146,6 +148,15 @@ def test_the_real_world_pair_differs_in_its_networks_only():
     for opt in (swinir, compact):
         del opt['name'], opt['network_g'], opt['network_t'], opt['path']['pretrain_network_t'], opt['gt_usm']
     assert swinir == compact
+
+
+@pytest.mark.parametrize(
+    ('name', 'trained', 'deployed'),
+    [('compact', 621_424, 621_424), ('ecbsr', 95_472, 16_768), ('span', 2_236_728, 426_288)],
+)
+def test_students_for_real_time_are_of_their_published_sizes(name, trained, deployed):
+    net = build_network(load(f'train_dukd_edsr_to_{name}_x4.yml')['network_g'])
+    assert (count_parameters(net), count_parameters(deploy(net))) == (trained, deployed)
 
 
 def test_one_method_and_schedule_for_all():
