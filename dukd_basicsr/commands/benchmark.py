@@ -51,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='compute LR images with a longer side in tiles of NxN, where that is exact',
     )
+    parser.add_argument(
+        '--ntire',
+        action='store_true',
+        help="NTIRE's columns too: parameters, FLOPs, activations, convolutions and ms of a 256x256 input",
+    )
     parser.add_argument('-o', '--out', type=Path, help='folder for the table as Markdown, JSON and CSV')
     parser.add_argument('--pictures', action='store_true', help='comparison pictures too (needs --out)')
 
@@ -73,5 +78,6 @@ def run(args: argparse.Namespace) -> int:
         pyiqa=args.pyiqa,
         compare=tuple(args.compare) if args.compare else None,
         tile=args.tile,
+        ntire=args.ntire,
     )
     return 0

@@ -19,6 +19,7 @@ from dukd_basicsr.data.checks.files import check_files
 from dukd_basicsr.errors import RunError
 from dukd_basicsr.evaluation.benchmark import report
 from dukd_basicsr.evaluation.benchmark.measure import ImageResult, Network, build_dataset, evaluate
+from dukd_basicsr.evaluation.benchmark.ntire import format_costs, measure_costs, to_json
 from dukd_basicsr.evaluation.benchmark.protocol import SECTIONS, Protocol, find_common_protocol
 from dukd_basicsr.evaluation.benchmark.rows import load_networks
 from dukd_basicsr.evaluation.benchmark.significance import check_rows, compare_rows, format_comparison
@@ -38,6 +39,7 @@ def tabulate_networks(
     pyiqa: Sequence[str] = (),
     compare: tuple[str, str] | None = None,
     tile: int | None = None,
+    ntire: bool = False,
 ) -> dict[str, Any]:
     """Measure bicubic enlargement, the student of every options file, their teachers, checkpoints; print the table.
 
@@ -50,6 +52,7 @@ def tabulate_networks(
         self_ensemble (bool): Whether every network has a second row 'NAME+', see `SelfEnsemble`.
         pyiqa (Sequence[str]): Metrics of pyiqa, e.g. 'lpips', beside those of the options files.
         compare (tuple[str, str] | None): Names of two rows, for the significance of their difference.
+        ntire (bool): Whether to add NTIRE's columns, see `ntire`.
         tile (int | None): Images with a longer LR side are computed in tiles of this side, where that is exact.
 
     Returns:
@@ -85,16 +88,28 @@ def tabulate_networks(
     rows = [_make_row(network, records, protocol, device) for network in networks]
     description = report.describe_protocol(protocol, sets, records, networks, device)
     content, note = report.to_json(description, rows), description['text']
-    if compare is not None:
-        results = compare_rows(records, compare, protocol.sets, protocol.metrics)
-        content['comparison'] = {'rows': list(compare), 'results': results}
-        note += f'\n\n{format_comparison(results, compare)}'
+    note += _compare(content, compare, records, protocol)
+    if ntire:
+        costs = measure_costs(networks, device)
+        content['ntire'] = to_json(costs)
+        note += f'\n\n{format_costs(costs)}'
     sys.stdout.write(f'\n{report.to_markdown(rows)}\n{note}\n')
     if out is not None:
         failures += _try(report.write, out, content, rows, records, note)
     if failures:
         raise failures[0]
     return content
+
+
+def _compare(
+    content: dict[str, Any], rows: tuple[str, str] | None, records: Sequence[Mapping[str, Any]], protocol: Protocol
+) -> str:
+    """Put the significance of two rows' difference into the content; returns it in words."""
+    if rows is None:
+        return ''
+    results = compare_rows(records, rows, protocol.sets, protocol.metrics)
+    content['comparison'] = {'rows': list(rows), 'results': results}
+    return f'\n\n{format_comparison(results, rows)}'
 
 
 def choose_device(opts: Iterable[Mapping[str, Any]]) -> torch.device:
