@@ -115,6 +115,19 @@ class StopSignal:
 
 
 def leave_signals_to_the_parent(_: int = 0) -> None:
-    """For loader workers: Ctrl-C reaches the whole group, but it is the training process that decides to stop."""
+    """For loader workers: Ctrl-C, `pkill`, systemd and Slurm reach every process of a run, the training one decides.
+
+    A SIGTERM of the parent itself is obeyed: with it torch and multiprocessing end a worker that has not ended.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if not hasattr(signal, 'sigwaitinfo'):  # macOS: nobody can say who has sent it
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # which the threads of the worker will inherit
+    threading.Thread(target=_obey_the_parent, daemon=True).start()
+
+
+def _obey_the_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

@@ -1,9 +1,11 @@
 """The training loop end to end, in this process, on three tiny photographs."""
 
 import itertools
+import multiprocessing
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -124,7 +126,9 @@ def test_stock_would_archive(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_says_how_to_go_on(run, monkeypatch, number):
+def test_a_signal_to_every_process_saves_and_says_how_to_go_on(run, datasets, monkeypatch, number):
+    """As Ctrl-C, `pkill`, systemd and Slurm send it: to the loader's worker too, which must not end by itself."""
+    train = {**options(datasets)['datasets']['train'], 'num_worker_per_gpu': 1}
     whole = run()
     log = re.findall(r'l_pix: \S+', text(whole))
     whole.rename(whole.with_name('whole'))
@@ -132,13 +136,16 @@ def test_a_signal_saves_and_says_how_to_go_on(run, monkeypatch, number):
     def signalled(self, current_iter, stock=DUKDModel.optimize_parameters):
         stock(self, current_iter)
         if current_iter == 3:
-            os.kill(os.getpid(), number)
+            workers = [process.pid for process in multiprocessing.active_children()]
+            assert workers
+            kill = f'import os; [os.kill(each, {int(number)}) for each in {[*workers, os.getpid()]}]'
+            subprocess.run([sys.executable, '-c', kill], check=True)
 
     with monkeypatch.context() as patch:
         patch.setattr(DUKDModel, 'optimize_parameters', signalled)
         with pytest.raises(RunStopped, match=rf'stopped by {number.name} after iteration 3, .*toy.yml --auto_resume'):
-            run()
-    folder = run('--auto_resume')
+            run(datasets={'train': train})
+    folder = run('--auto_resume', datasets={'train': train})
     assert signal.getsignal(number) is not None
     networks, found = (torch.load(folder / file, weights_only=True) for file in FILES)
     expected_networks, expected = (torch.load(whole.with_name('whole') / file, weights_only=True) for file in FILES)

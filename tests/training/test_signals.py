@@ -1,12 +1,15 @@
 """Signals: the first is remembered, the second obeyed, and everything is as before afterwards."""
 
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from dukd_basicsr.training.signals import StopSignal
+from dukd_basicsr.training.signals import StopSignal, leave_signals_to_the_parent
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
@@ -53,3 +56,24 @@ def test_another_thread_leaves_signals_alone():
     thread.start()
     thread.join()
     assert found == [(before, False)]
+
+
+def _work(ready):
+    leave_signals_to_the_parent()
+    ready.set()
+    threading.Event().wait()
+
+
+def test_a_worker_leaves_signals_to_its_parent_and_obeys_it():
+    context = multiprocessing.get_context('fork')
+    ready = context.Event()
+    worker = context.Process(target=_work, args=(ready,), daemon=True)
+    worker.start()
+    assert ready.wait(60)
+    for number in (signal.SIGTERM, signal.SIGINT):  # of another process, as pkill, systemd or a terminal send it
+        subprocess.run([sys.executable, '-c', f'import os; os.kill({worker.pid}, {int(number)})'], check=True)
+    worker.join(0.5)
+    assert worker.is_alive()
+    worker.terminate()  # of the parent
+    worker.join(60)
+    assert worker.exitcode == 0
