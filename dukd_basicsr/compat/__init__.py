@@ -16,12 +16,14 @@ from dukd_basicsr.compat.base_model import (
     resume_training,
     save_network,
     save_training_state,
+    setup_schedulers,
     training_state,
 )
 from dukd_basicsr.compat.distributed import init_dist, model_to_device
 from dukd_basicsr.compat.imports import check_basicsr_version, prepare_import
 from dukd_basicsr.compat.lmdb import get_from_lmdb, init_lmdb_backend
 from dukd_basicsr.compat.load_network import load_network
+from dukd_basicsr.compat.logger import init_wandb_logger
 from dukd_basicsr.compat.message_logger import init_message_logger
 from dukd_basicsr.compat.options import copy_opt_file, ordered_yaml, parse_options
 from dukd_basicsr.compat.paired_dataset import read_pair, reduce_pairs
@@ -38,6 +40,7 @@ PATCHES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ('basicsr.utils.options', 'parse_options', parse_options),
     ('basicsr.utils.options', 'copy_opt_file', copy_opt_file),
     ('basicsr.utils.dist_util', 'init_dist', init_dist),
+    ('basicsr.utils.logger', 'init_wandb_logger', init_wandb_logger),
     ('basicsr.utils.misc', 'check_resume', check_resume),
     ('basicsr.utils.registry', 'Registry.get', get_registered),
     ('basicsr.utils.logger', 'MessageLogger.__init__', init_message_logger),
@@ -51,6 +54,7 @@ PATCHES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ('basicsr.models.base_model', 'BaseModel.load_network', load_network),
     ('basicsr.models.base_model', 'BaseModel.get_optimizer', get_optimizer),
     ('basicsr.models.base_model', 'BaseModel.model_ema', model_ema),
+    ('basicsr.models.base_model', 'BaseModel.setup_schedulers', setup_schedulers),
     ('basicsr.models.base_model', 'BaseModel.resume_training', resume_training),
     ('basicsr.models.base_model', 'BaseModel.save_network', save_network),
     ('basicsr.models.base_model', 'BaseModel.save_training_state', save_training_state),

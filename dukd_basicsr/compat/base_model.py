@@ -84,31 +84,51 @@ def resume_training(self: BaseModel, resume_state: dict[str, Any]) -> None:
 
 
 def get_optimizer(self: BaseModel, optim_type: str, params: Any, lr: float, **kwargs: Any) -> Optimizer:
-    """`BaseModel.get_optimizer`: torch's fused Adam under a guard.
+    """`BaseModel.get_optimizer`: torch's optimizers, fused where it has them, under a guard.
 
-    Defect: basicsr/models/base_model.py:103-109 makes plain Adam and steps on any gradient.
-    Symptom: one NaN batch destroys the weights, and training goes on with them for days.
+    Defect: basicsr/models/base_model.py:103-109 makes plain Adam, knows no other, and steps on any gradient.
+    Symptom: one NaN batch destroys the weights, and training goes on with them for days; AdamW, which BasicSR's master
+    and its descendants read, is `not supperted yet`.
     Threads: sanghyun-son/EDSR-PyTorch#214, swz30/Restormer#121.
     Here: one kernel for all parameters, which skips the step on the device where a `training.step_guard.StepGuard`
-    finds a loss or gradient that is not finite; `train.grad_clip` and `train.nonfinite_limit`.
+    finds a loss or gradient that is not finite; `train.grad_clip` and `train.nonfinite_limit`. All optimizers of
+    BasicSR's master (`training.optimizers`).
 
     Raises:
-        NotImplementedError: Another optimizer than Adam.
+        NotImplementedError: An optimizer that torch has not.
     """
-    import torch
     from basicsr.utils import get_root_logger
 
+    from dukd_basicsr.training.optimizers import build_optimizer
     from dukd_basicsr.training.step_guard import StepGuard
 
-    if optim_type != 'Adam':
-        raise NotImplementedError(f'optimizer {optim_type} is not supported: write Adam.')
     if self.guard is None:
         limit, max_norm = self.opt['train'].get('nonfinite_limit', 10), self.opt['train'].get('grad_clip')
         rank = self.opt['rank'] if self.opt.get('dist') else None
         self.guard = StepGuard(limit, max_norm, get_root_logger().warning, rank)
-    optimizer = torch.optim.Adam(params, lr, fused=True, **kwargs)
+    optimizer = build_optimizer(optim_type, params, lr, **kwargs)
     self.guard.attach(optimizer)
     return optimizer
+
+
+def setup_schedulers(self: BaseModel) -> None:
+    """`BaseModel.setup_schedulers`, which knows CosineAnnealingLR and TrueCosineAnnealingLR too.
+
+    Defect: basicsr/models/base_model.py:113-124 knows two schedulers, while torch's cosine is what most descendants of
+    BasicSR train with.
+    Symptom: `Scheduler TrueCosineAnnealingLR is not implemented yet.`
+    Threads: none upstream.
+    Here: `training.schedulers.CosineAnnealing`.
+    """
+    from dukd_basicsr.compat.rebind import stock
+    from dukd_basicsr.training.schedulers import COSINE, CosineAnnealing
+
+    given = self.opt['train']['scheduler']
+    if given['type'] not in COSINE:
+        stock(setup_schedulers)(self)
+        return
+    lowest = given.get('eta_min', 0)
+    self.schedulers += [CosineAnnealing(optimizer, given['T_max'], lowest) for optimizer in self.optimizers]
 
 
 def model_ema(self: BaseModel, decay: float = 0.999) -> None:

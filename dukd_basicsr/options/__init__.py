@@ -47,7 +47,7 @@ _MOVED = {
     'train.dukd_opt.noisy': "this is the authors' key; write consistency: {prob: 0.3}, or consistency: ~.",
 }
 _MOVED_MODELS = {'DUKD': 'DUKDModel', 'BaseKD': 'DistillModel'}
-_FOLDER_SAFE = ('strict_load', 'pretrain_network', 'resume', 'param_key')
+_FOLDER_SAFE = ('strict_load', 'pretrain_network', 'resume', 'param_key', 'experiments_root', 'results_root')
 
 
 @dataclass(frozen=True)

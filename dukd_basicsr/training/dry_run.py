@@ -271,9 +271,11 @@ def _find_largest_call(net: nn.Module) -> Iterator[list[int]]:
 
 
 def _count_standing(model: Any, teachers: list[Teacher]) -> int:
-    """Bytes that stay: student, gradient, Adam's two averages and EMA; teachers."""
-    copies = 4 + hasattr(model, 'net_g_ema')
-    return FLOAT * (copies * count_parameters(model.net_g) + sum(count_parameters(each) for each in teachers))
+    """Bytes that stay: student, gradient, EMA and what the optimizers remember; teachers."""
+    copies = 2 + hasattr(model, 'net_g_ema')
+    weights = FLOAT * (copies * count_parameters(model.net_g) + sum(count_parameters(each) for each in teachers))
+    states = [state for optimizer in model.optimizers for state in optimizer.state.values()]
+    return weights + sum(each.nbytes for state in states for each in state.values() if isinstance(each, Tensor))
 
 
 def _cost(net: nn.Module, side: int, channels: int) -> Cost:

@@ -22,7 +22,7 @@ class Launch:
     file: Path
     """The options file, of which the run keeps a copy."""
     root: Path
-    """The folder of `experiments/` and `results/`."""
+    """The folder of `experiments/` and `results/`, where the options name no others."""
     launcher: str = 'none'
     """'none', 'pytorch' (torchrun) or 'slurm'."""
     auto_resume: bool = False
@@ -31,9 +31,25 @@ class Launch:
     """The command that goes on with this run after a signal has stopped it."""
 
 
+ROOTS = ('experiments_root', 'results_root')
+"""Keys of `path` for the folders of all training runs and of all tests."""
+
+
 def name_run(opt: Mapping[str, Any], launch: Launch) -> str:
     """The name of a run's folder: `--debug` puts a word before that of the options file."""
     return f'debug_{opt["name"]}' if launch.debug and not opt['name'].startswith('debug') else opt['name']
+
+
+def find_root(opt: Mapping[str, Any], launch: Launch, is_train: bool) -> str:
+    """The folder in which each run has its own: `path.experiments_root` or `results_root`, as BasicSR's master has it.
+
+    Args:
+        opt (Mapping): The options as the file has them.
+        launch (Launch): The command line; a relative path starts at its root.
+        is_train (bool): Training, not testing.
+    """
+    given = (opt.get('path') or {}).get(ROOTS[not is_train])
+    return osp.join(launch.root, osp.expanduser(given) if given else ('experiments' if is_train else 'results'))
 
 
 def complete_options(opt: Mapping[str, Any], launch: Launch, is_train: bool) -> dict[str, Any]:
@@ -58,10 +74,13 @@ def complete_options(opt: Mapping[str, Any], launch: Launch, is_train: bool) -> 
         if value is not None and ('resume_state' in key or 'pretrain_network' in key):
             several = isinstance(value, list)  # of teachers
             complete['path'][key] = [osp.expanduser(path) for path in value] if several else osp.expanduser(value)
+    folder = osp.join(find_root(opt, launch, is_train), complete['name'])
+    for name in ROOTS:
+        complete['path'].pop(name, None)
     if is_train:
-        _add_experiment_paths(complete, osp.join(launch.root, 'experiments', complete['name']))
+        _add_experiment_paths(complete, folder)
     else:
-        results = osp.join(launch.root, 'results', complete['name'])
+        results = folder
         complete['path'].update(results_root=results, log=results, visualization=osp.join(results, 'visualization'))
     return complete
 

@@ -13,6 +13,7 @@ import torch
 
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.training.checkpoints import FILES, save
+from dukd_basicsr.training.optimizers import fill_momentum
 
 if TYPE_CHECKING:
     from basicsr.models.base_model import BaseModel
@@ -117,6 +118,7 @@ def _load_optimizer(optimizer: Optimizer, state: Mapping[str, Any], file: str | 
         raise UserError(
             f'{file} does not fit the student ({error}); resume with the options that it was trained with.'
         ) from None
+    fill_momentum(optimizer)
     _restride(optimizer)
 
 

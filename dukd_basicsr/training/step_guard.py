@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import torch
@@ -66,8 +67,21 @@ class StepGuard:
         self._steps: deque[_Step] = deque()
 
     def attach(self, optimizer: Optimizer) -> None:
-        """Look at every step of an optimizer that takes `found_inf`: torch's fused ones."""
-        optimizer.register_step_pre_hook(self._before_step)
+        """Look at every step of an optimizer.
+
+        Torch's fused ones take `found_inf` and skip the step on the device. For any other the host waits for the
+        verdict, once a step, and does not make it.
+        """
+        if getattr(optimizer, '_step_supports_amp_scaling', False):
+            optimizer.register_step_pre_hook(self._before_step)
+            return
+        make_step = optimizer.step
+
+        def guarded(this: Any, *args: Any, **kwargs: Any) -> Any:
+            return None if self._look(this) else make_step(*args, **kwargs)
+
+        # A method, as torch's schedulers expect, which count its calls.
+        optimizer.__dict__['step'] = MethodType(guarded, optimizer)
 
     def watch(self, loss: Tensor, scale: Tensor | None = None) -> None:
         """Take note of the loss of the step to come: an L1 loss can be infinite while its gradient is not.
@@ -80,6 +94,10 @@ class StepGuard:
         self._loss, self._scale = loss.detach(), scale
 
     def _before_step(self, optimizer: Any, *_: object) -> None:
+        optimizer.grad_scale, optimizer.found_inf = None, self._look(optimizer)
+
+    def _look(self, optimizer: Optimizer) -> Tensor:
+        """Clip the gradient of a step to come; 1 where the step is not to be made, else 0, on the device."""
         parameters = [p for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
         norm = get_total_norm([p.grad for p in parameters])
         verdict = self._verdict(norm)
@@ -88,10 +106,10 @@ class StepGuard:
         found, blamed = verdict.unbind()
         if self.max_norm is not None:
             clip_grads_with_norm_(parameters, self.max_norm, norm)
-        optimizer.grad_scale, optimizer.found_inf = None, found
         self.found = found if self.found is None else torch.maximum(self.found, found)
         self._blamed = blamed if self._blamed is None else torch.maximum(self._blamed, blamed)
         self._loss = self._scale = None
+        return found
 
     def _verdict(self, norm: Tensor) -> Tensor:
         """(2,): whether the step is to be skipped, and whether that counts; 1 or 0 each."""

@@ -94,5 +94,5 @@ def test_ema_equals_stock(model, decay):
 
 
 def test_another_optimizer_is_refused(model):
-    with pytest.raises(NotImplementedError, match='SGD is not supported: write Adam'):
-        model.get_optimizer('SGD', [], 0.1)
+    with pytest.raises(NotImplementedError, match='Lion is not supported: write one of Adam'):
+        model.get_optimizer('Lion', [], 0.1)

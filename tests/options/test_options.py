@@ -95,7 +95,7 @@ MISTAKES = [
     ({'train.optim_g.lr': float('nan')}, 'train.optim_g.lr: nan is not a finite number.'),
     ({'train.optim_g.lr': 0}, 'train.optim_g.lr: 0 is too small; it must be above 0.'),
     ({'train.optim_g.betas': [0.9]}, 'train.optim_g.betas: [0.9] has not two numbers; write e.g. [0.9, 0.99].'),
-    ({'train.optim_g.type': 'AdamW'}, 'train.optim_g.type: "AdamW" is unknown. Did you mean "Adam"?'),
+    ({'train.optim_g.type': 'AdamX'}, 'train.optim_g.type: "AdamX" is unknown. Did you mean "Adam"?'),
     ({'train.scheduler.type': 'StepLR'}, 'train.scheduler.type: "StepLR" is unknown. Did you mean "MultiStepLR"?'),
     ({'train.scheduler': {'type': 'CosineAnnealingRestartLR', 'periods': [1000]}},
      'train.scheduler.periods: their sum 1000 is below total_iter: 250000.'),
@@ -148,8 +148,8 @@ MISTAKES = [
     ({'path.pretrain_network_t': None},
      "path.pretrain_network_t: missing key: DUKDModel needs the teacher's weights."),
     ({'path.teacher': 'w.pth'},
-     'path.teacher: unknown key. Allowed: ignore_resume_networks, param_key_g, param_key_t, pretrain_network_g, '
-     'pretrain_network_t, resume_state, strict_load_g, strict_load_t.'),
+     'path.teacher: unknown key. Allowed: experiments_root, ignore_resume_networks, param_key_g, param_key_t, '
+     'pretrain_network_g, pretrain_network_t, results_root, resume_state, strict_load_g, strict_load_t.'),
     ({'network_g.type': 'EDSRR'}, 'network_g.type: "EDSRR" is not registered. Did you mean "EDSR"?'),
     ({'network_g.num_fead': 3}, 'network_g.num_fead: unknown key. Did you mean "num_feat"?'),
     ({'network_g.num_in_ch': DELETE}, 'network_g.num_in_ch: missing key: EDSR needs this argument.'),

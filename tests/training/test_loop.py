@@ -117,6 +117,20 @@ def test_auto_resume_without_a_state_moves_nothing(run, tmp_path):
     assert len(list((tmp_path / 'experiments').iterdir())) == 2
 
 
+def test_runs_lie_where_the_options_say(run, tmp_path):
+    """As in BasicSR's master: the folder of all runs, in which each has its own."""
+    path = {'experiments_root': str(tmp_path / 'elsewhere'), 'results_root': str(tmp_path / 'tests')}
+    run(path=path)
+    folder = tmp_path / 'elsewhere' / 'toy'
+    assert names(folder)[1] == ['2.state', '4.state', '6.state']
+    assert not (tmp_path / 'experiments').exists()
+    assert not (tmp_path / 'tests').exists()
+    (folder / 'training_states' / '6.state').unlink()
+    run('--auto_resume', path=path)
+    assert 'Resuming training from epoch: 1, iter: 4.' in text(folder)
+    assert (folder / 'training_states' / '6.state').is_file()
+
+
 def test_stock_would_archive(tmp_path, monkeypatch):
     folder = tmp_path / 'experiments' / 'toy'
     folder.mkdir(parents=True)

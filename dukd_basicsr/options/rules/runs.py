@@ -10,8 +10,9 @@ from dukd_basicsr.options.rules.components import check_component
 from dukd_basicsr.options.rules.teacher import TYPE as UPCYCLED
 from dukd_basicsr.options.schema.fields import read_section
 from dukd_basicsr.options.schema.file import Options, OtherDataset, PairedDataset, TrainDataset
+from dukd_basicsr.options.schema.optimizers import Optimizer, Rprop, Sgd
 from dukd_basicsr.options.schema.real import RealDataset, RealOptions
-from dukd_basicsr.options.schema.train import CosineRestart, MultiStep, Train
+from dukd_basicsr.options.schema.train import Cosine, CosineRestart, MultiStep, Train
 from dukd_basicsr.options.schema.upcycled import UpcycledDataset
 
 STRICT_MODELS = ('SRModel', 'SwinIRModel', 'DistillModel', 'DUKDModel', 'DUKDRealModel')
@@ -121,10 +122,28 @@ def check_training(o: Options, report: Report) -> None:
         report.error('val.val_freq', 'missing key: iterations between validations.')
     if o.logger and o.logger.wandb and o.logger.wandb.project and o.logger.use_tb_logger is False:
         report.error('logger.wandb.project', 'wandb needs logger.use_tb_logger: true.')
-    if o.train and o.train.optim_g and len(o.train.optim_g.betas or (0, 0)) != 2:
-        report.error('train.optim_g.betas', f'{o.train.optim_g.betas} has not two numbers; write e.g. [0.9, 0.99].')
     if o.train:
+        check_optimizer(o.train.optim_g, 'train.optim_g', report)
         _check_scheduler(o.train, report)
+
+
+def check_optimizer(optimizer: Optimizer, key: str, report: Report) -> None:
+    """What must agree between the arguments of an optimizer.
+
+    Args:
+        optimizer (Optimizer): The typed section.
+        key (str): Its dotted key.
+        report (Report): Collects the errors.
+    """
+    for name, example in (('betas', '[0.9, 0.99]'), ('etas', '[0.5, 1.2]'), ('step_sizes', '[1.0e-6, 50]')):
+        pair = getattr(optimizer, name, None)
+        if pair is not None and len(pair) != 2:
+            report.error(f'{key}.{name}', f'{pair} has not two numbers; write e.g. {example}.')
+    if isinstance(optimizer, Sgd) and optimizer.nesterov and (not optimizer.momentum or optimizer.dampening):
+        report.error(f'{key}.nesterov', 'it needs a momentum, and no dampening; write momentum: 0.9.')
+    etas = optimizer.etas if isinstance(optimizer, Rprop) else None
+    if etas and None not in etas and not min(etas) < 1 < max(etas):
+        report.error(f'{key}.etas', f'{etas} has no 1 between its numbers; write e.g. [0.5, 1.2].')
 
 
 def _check_scheduler(train: Train, report: Report) -> None:
@@ -136,6 +155,10 @@ def _check_scheduler(train: Train, report: Report) -> None:
         for milestone in scheduler.milestones or ():
             if milestone is not None and milestone > total > 0:
                 report.warn('train.scheduler.milestones', f'{milestone} is beyond total_iter: {total}.')
+    elif isinstance(scheduler, Cosine) and scheduler.T_max is not None and scheduler.T_max < total:
+        report.warn(
+            'train.scheduler.T_max', f'{scheduler.T_max:g} is before total_iter: {total:g}; the rate rises again then.'
+        )
     elif isinstance(scheduler, CosineRestart) and scheduler.periods and None not in scheduler.periods:
         if len(scheduler.periods) != len(weights):
             report.error('train.scheduler.restart_weights', 'it needs as many numbers as periods.')

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.rules.losses import DUKD_MODELS
 from dukd_basicsr.options.schema.file import Options
+from dukd_basicsr.options.schema.optimizers import FUSED, Sgd
 from dukd_basicsr.options.schema.train import Train
 
 MODELS = ('DistillModel', *DUKD_MODELS)
@@ -41,6 +42,14 @@ def check_step(o: Options, batch_size: int | None, report: Report) -> None:
 
 def _check_fp16(num_gpu: object, train: Train, report: Report) -> None:
     teacher = train.teacher_opt.precision if train.teacher_opt else None
+    optimizer = train.optim_g
+    damped = isinstance(optimizer, Sgd) and optimizer.dampening
+    if train.amp == 'fp16' and optimizer and optimizer.type and (optimizer.type not in FUSED or damped):
+        report.error(
+            'train.amp',
+            f'fp16 finds its scale by steps that are skipped, for which an optimizer must be fused: {", ".join(FUSED)} '
+            'without dampening; write bf16, or one of these.',
+        )
     for key, value in (('train.amp', train.amp), ('train.teacher_opt.precision', teacher)):
         if value == 'fp16' and num_gpu == 0:
             report.error(key, 'fp16 needs a GPU, but num_gpu: 0; write bf16 or leave it out.')

@@ -80,6 +80,8 @@ class Paths:
     param_key_t: str | None = key('where in that file they are', default='params')
     strict_load_t: bool = key('whether that file must fit exactly', default=True)
     resume_state: str | None = key('a training state to go on from', default=None)
+    experiments_root: str | None = key('the folder of training runs, ~ for experiments', default=None)
+    results_root: str | None = key('the folder of tests, ~ for results', default=None)
     ignore_resume_networks: list[str] | None = key('networks that a resumed run does not reload', default=None)
 
 
@@ -114,6 +116,7 @@ class Wandb:
 
     SHARED: ClassVar[bool] = True
     project: str | None = key('the project, ~ for no wandb', default=None)
+    entity: str | None = key("the account or team, ~ for the user's own", default=None)
     resume_id: str | None = key('the run to go on with', default=None)
 
 

@@ -7,21 +7,10 @@ from typing import ClassVar, Literal
 
 from dukd_basicsr.options.schema.features import FeatureTerm
 from dukd_basicsr.options.schema.fields import key
+from dukd_basicsr.options.schema.optimizers import Optimizer
 
 Operation = Literal['invert', 'hflip', 'vflip', 'transpose', 'permute', 'translate']
 View = Literal['lq', 'zoom_in', 'zoom_out']
-
-
-@dataclass(frozen=True, kw_only=True)
-class Adam:
-    """`train.optim_g`."""
-
-    type: Literal['Adam'] = key('the optimizer; BasicSR 1.4.2 knows Adam')
-    lr: float = key('the learning rate, e.g. !!float 1e-4', above=0)
-    betas: list[float] = key('decay of the averages', factory=lambda: [0.9, 0.999], least=0, below=1)
-    eps: float = key('added to the denominator', default=1e-8, least=0)
-    weight_decay: float = key('L2 penalty', default=0, least=0)
-    amsgrad: bool = key('the AMSGrad variant', default=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +35,22 @@ class CosineRestart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cosine:
+    """`train.scheduler`: one half of a cosine, TrueCosineAnnealingLR in NAFNet and its descendants."""
+
+    type: Literal['CosineAnnealingLR', 'TrueCosineAnnealingLR'] = key('how the learning rate changes')
+    T_max: float = key('iterations until the lowest rate, as a rule total_iter', least=1, whole=True)
+    eta_min: float = key('the lowest rate', default=0, least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class OtherScheduler:
     """`train.scheduler` of a type that does not exist: carries the error."""
 
     OPEN: ClassVar[bool] = True
-    type: Literal['MultiStepLR', 'MultiStepRestartLR', 'CosineAnnealingRestartLR'] = key(
-        'how the learning rate changes, e.g. MultiStepLR'
-    )
+    type: Literal[
+        'MultiStepLR', 'MultiStepRestartLR', 'CosineAnnealingRestartLR', 'CosineAnnealingLR', 'TrueCosineAnnealingLR'
+    ] = key('how the learning rate changes, e.g. MultiStepLR')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,8 +173,10 @@ class Train:
     total_iter: float = key('how many iterations to train', least=1, whole=True)
     warmup_iter: float = key('iterations in which the rate grows from 0; -1 for none', default=-1, least=-1, whole=True)
     ema_decay: float = key('of the averaged student, 0 for none', default=0, least=0, below=1)
-    optim_g: Adam = key('the optimizer, e.g. {type: Adam, lr: !!float 1e-4}')
-    scheduler: MultiStep | CosineRestart | OtherScheduler = key('how the learning rate changes, e.g. MultiStepLR')
+    optim_g: Optimizer = key('the optimizer, e.g. {type: Adam, lr: !!float 1e-4}')
+    scheduler: MultiStep | CosineRestart | Cosine | OtherScheduler = key(
+        'how the learning rate changes, e.g. MultiStepLR'
+    )
     pixel_opt: Loss | None = key('student against ground truth', default=None)
     kd_opt: Loss | None = key('student against teacher', default=None)
     dukd_opt: DukdLoss | None = key('upcycled data', default=None)

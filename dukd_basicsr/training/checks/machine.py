@@ -18,16 +18,16 @@ from dukd_basicsr.networks.cost import count_parameters
 from dukd_basicsr.networks.weights import load_into, read_weights
 from dukd_basicsr.training.checkpoints import list_iterations
 from dukd_basicsr.training.checks.disk import disk_warning
-from dukd_basicsr.training.launch import Launch, name_run
+from dukd_basicsr.training.launch import Launch, find_root, name_run
 
 
-def check_machine(opt: Mapping[str, Any], launch: Launch, folder: str) -> None:
+def check_machine(opt: Mapping[str, Any], launch: Launch, is_train: bool) -> None:
     """Check devices, the backend that connects them, and the folder that is written to.
 
     Args:
         opt (Mapping): The checked options.
         launch (Launch): The command line.
-        folder (str): 'experiments' or 'results', in the root of the launch.
+        is_train (bool): Training, not testing.
 
     Raises:
         UserError: More GPUs than there are, nccl without one, no compiler for `train.compile`, a folder that cannot be
@@ -49,7 +49,7 @@ def check_machine(opt: Mapping[str, Any], launch: Launch, folder: str) -> None:
         problem = find_missing_compiler(torch.device('cpu' if on_cpu else 'cuda'))
         if problem:
             raise UserError(f'train.compile: {problem}')
-    place = launch.root.absolute() / folder
+    place = Path(find_root(opt, launch, is_train)).absolute()
     if place.exists() and not place.is_dir():
         raise UserError(
             f'{place} is a file, but runs are written to a folder of that name; rename it, or start from another '
@@ -108,7 +108,7 @@ def check_resumed(opt: Mapping[str, Any], launch: Launch, student: nn.Module) ->
 
 def _find_state(opt: Mapping[str, Any], launch: Launch) -> Path | None:
     if launch.auto_resume:
-        states = Path(os.path.relpath(launch.root)) / 'experiments' / name_run(opt, launch) / 'training_states'
+        states = Path(os.path.relpath(find_root(opt, launch, True))) / name_run(opt, launch) / 'training_states'
         newest = max(list_iterations(states), default=None)
         if newest is not None:
             return states / f'{newest}.state'

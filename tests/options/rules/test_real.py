@@ -50,7 +50,7 @@ def test_the_shipped_file_has_the_settings_of_real_esrgan():
 
 def test_the_small_settings_at_its_head_are_accepted():
     head = FILE.read_text().partition('# general settings')[0]
-    opt = options.apply_overrides(SHIPPED, re.findall(r'[a-z_:]+=\S+', head))
+    opt = options.apply_overrides(SHIPPED, re.findall(r' ([a-z_:]+=\S+)', head))
     assert said(opt) == []
     assert (opt['num_gpu'], opt['gt_size'], opt['datasets']['train']['gt_size']) == (0, 80, 80)
 
