@@ -11,6 +11,7 @@ from dukd_basicsr.commands import (
     benchmark,
     convert,
     demo,
+    distill,
     doctor,
     export,
     options,
@@ -27,6 +28,7 @@ COMMANDS: dict[str, ModuleType] = {
     'prepare': prepare,
     'upcycle': upcycle,
     'benchmark': benchmark,
+    'distill': distill,
     'demo': demo,
     'convert': convert,
     'export': export,
@@ -35,5 +37,5 @@ COMMANDS: dict[str, ModuleType] = {
     'doctor': doctor,
 }
 """By name, in the order of `basicsr --help`."""
-WITH_OWN_MODULES = ('train', 'test', 'upcycle', 'benchmark', 'export', 'upscale')
+WITH_OWN_MODULES = ('train', 'test', 'upcycle', 'benchmark', 'distill', 'export', 'upscale')
 """Those that build networks from options files, and so take --import."""

@@ -1,0 +1,57 @@
+"""What one iteration of a run takes on this machine, with the teacher asked live and with its labels from a cache."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dukd_basicsr import options
+from dukd_basicsr.commands.distill.options_file import Settings, write_options
+from dukd_basicsr.training import dry_run
+
+TRIES, ENOUGH = 3, 10.0
+"""How often an iteration is measured, and the seconds after which it is not repeated."""
+
+
+def measure_step(settings: Settings, teacher: Path, cached: bool) -> float:
+    """Seconds of one iteration of the real batch, on random images: the median of a few.
+
+    Args:
+        settings (Settings): Of the run.
+        teacher (Path): Its file, wherever it is now.
+        cached (bool): Whether labels come with the data, so that the teacher is not asked.
+    """
+    opt = read_text(write_options(replace(settings, cached=cached), ()))
+    opt['path']['pretrain_network_t'] = str(teacher)
+    found, started = list[float](), time.monotonic()
+    while len(found) < TRIES and (not found or time.monotonic() - started < ENOUGH):
+        found.append(dry_run.measure(opt).batch_seconds)
+    _forget_logger()
+    return statistics.median(found)
+
+
+def read_text(text: str) -> dict[str, Any]:
+    """The options of a text of ours, checked as those of any file are.
+
+    Raises:
+        OptionsError: They are not sound.
+    """
+    opt: Mapping[str, Any] = yaml.safe_load(text)
+    options.check(dict(opt), Path('options.yml'), is_train=True)
+    return dict(opt)
+
+
+def _forget_logger() -> None:
+    """BasicSR's logger is opened once in a process, and the run that follows wants it with a log file."""
+    from basicsr.utils import logger
+
+    logger.initialized_logger.clear()
+    for handler in logging.getLogger('basicsr').handlers[:]:
+        logging.getLogger('basicsr').removeHandler(handler)

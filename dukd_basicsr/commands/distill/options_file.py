@@ -1,0 +1,178 @@
+"""The options file of a distillation: complete, explained, and BasicSR's: `basicsr train -opt` needs nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+CROPS = 16
+"""Zoom-in crops of a sub-image in a cache; docs/study has as many."""
+SUB_IMAGE = 480
+"""Side of the HR sub-images, and their distance: none is labelled twice."""
+TRAIN_SET = 'photographs'
+UPCYCLED_SHARE = 0.375
+LATE = 0.75
+"""From this part of the iterations on, part of the batch is upcycled."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the options file of a distillation says; the rest of it is the same for all."""
+
+    name: str
+    scale: int
+    student: Mapping[str, Any]
+    """`network_g`."""
+    teacher: Mapping[str, Any]
+    """`network_t`."""
+    teacher_file: str
+    """Relative to the folder of the run, as all paths."""
+    patch: int
+    """Side of the LR patches."""
+    batch: int
+    workers: int
+    iterations: int
+    rate: float
+    """The first learning rate."""
+    cached: bool
+    """Whether the labels come from a cache."""
+    late: bool
+    """Whether part of the batch is upcycled at the end."""
+    val_set: str
+
+    @property
+    def lq_lmdb(self) -> str:
+        """LR sub-images."""
+        return f'datasets/{TRAIN_SET}/{TRAIN_SET}_LR_bicubic_X{self.scale}_sub.lmdb'
+
+    @property
+    def cache(self) -> str:
+        """What `basicsr upcycle` writes, where it is asked to."""
+        return f'datasets/{TRAIN_SET}/{TRAIN_SET}_X{self.scale}_upcycled.lmdb'
+
+    @property
+    def ema(self) -> float:
+        """Decay of the averaged student: about a hundredth of the run, as in docs/study, at most BasicSR's 0.999."""
+        return 0.999 if self.iterations >= 10_000 else 0.99 if self.iterations >= 300 else 0.9
+
+    @property
+    def val_freq(self) -> int:
+        """Iterations between validations: eight in all."""
+        return max(1, math.ceil(self.iterations / 8))
+
+
+def write_options(settings: Settings, head: Sequence[str]) -> str:
+    """Return the text of the options file.
+
+    Args:
+        settings (Settings): What differs from run to run.
+        head (Sequence[str]): Lines to begin with, as comments.
+    """
+    lines = ''.join(f'# {line}\n' if line else '#\n' for line in head)
+    return (
+        f'{lines}\n# general settings\nname: {settings.name}  # of the folder in experiments/\n'
+        f'model_type: {"DUKDModel" if settings.late else "DistillModel"}\nscale: {settings.scale}\n'
+        'num_gpu: auto  # all GPUs; 0 for the CPU\nmanual_seed: 10\n\n'
+        f'{_write_datasets(settings)}\n# network structures\n{_write_network("network_g", settings.student)}\n'
+        f'{_write_network("network_t", settings.teacher)}\n{_write_paths(settings)}\n'
+        f'# training settings\ntrain:\n{_write_schedule(settings)}\n{_write_losses(settings)}\n'
+        f'{_write_validation(settings)}'
+    )
+
+
+def _write_datasets(settings: Settings) -> str:
+    cached, kind = settings.cached, 'UpcycledImageDataset' if settings.cached else 'PairedImageDataset'
+    cache = f'    dataroot_upcycled: {settings.cache}\n' if cached else ''
+    other = 'PairedImageDataset, without dataroot_upcycled: the teacher labels every batch' if cached else (
+        f'UpcycledImageDataset, with dataroot_upcycled: {settings.cache}, after basicsr upcycle: labels are made once'
+    )  # fmt: skip
+    return (
+        f'# dataset and data loader settings\ndatasets:\n  train:\n    name: {TRAIN_SET}\n    type: {kind}\n'
+        f'    # or {other}\n'
+        f'    dataroot_gt: datasets/{TRAIN_SET}/{TRAIN_SET}_HR_sub.lmdb\n    dataroot_lq: {settings.lq_lmdb}\n{cache}'
+        f'    io_backend:\n      type: lmdb\n\n    gt_size: {settings.patch * settings.scale}'
+        f'  # LR patches of {settings.patch}x{settings.patch}\n    use_hflip: true\n    use_rot: true\n\n'
+        f'    # data loader\n    num_worker_per_gpu: {settings.workers}\n    batch_size_per_gpu: {settings.batch}\n'
+        '    dataset_enlarge_ratio: 100  # epochs of 100 passes: the workers start anew with each\n'
+        '    prefetch_mode: ~\n\n'
+        f'  val:\n    name: {settings.val_set}\n    type: PairedImageDataset\n'
+        f'    dataroot_gt: datasets/{settings.val_set}/GTmod{settings.scale}\n'
+        f'    dataroot_lq: datasets/{settings.val_set}/LRbicx{settings.scale}\n    io_backend:\n      type: disk\n'
+    )
+
+
+def _write_network(key: str, network: Mapping[str, Any]) -> str:
+    lines = (
+        yaml.safe_dump({name: _plain(value)}, default_flow_style=True, width=math.inf)
+        for name, value in network.items()
+    )
+    return f'{key}:\n' + ''.join(f'  {line.strip()[1:-1]}\n' for line in lines)
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, since YAML has no other."""
+    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def _write_paths(settings: Settings) -> str:
+    file = yaml.safe_dump(settings.teacher_file, default_style='"', width=math.inf).strip()
+    return (
+        '# path\npath:\n  pretrain_network_g: ~  # a checkpoint of the student, to start from it\n'
+        '  strict_load_g: true\n'
+        f'  pretrain_network_t: {file}\n'
+        '  param_key_t: params_ema  # params is taken where the file has no averaged weights\n'
+        '  strict_load_t: true\n  resume_state: ~  # basicsr train --auto_resume finds the newest\n'
+    )
+
+
+def _write_schedule(settings: Settings) -> str:
+    return (
+        f'  total_iter: {settings.iterations}\n  warmup_iter: -1  # no warm up\n  ema_decay: {settings.ema}\n'
+        '  optim_g:\n    type: Adam\n'
+        f'    lr: !!float {settings.rate:.1e}  # small students want a high one (docs/distill.md)\n'
+        '    weight_decay: 0\n    betas: [0.9, 0.99]\n\n'
+        '  scheduler:  # half a cosine, which ends with the run: change it with total_iter\n'
+        f'    type: CosineAnnealingRestartLR\n    periods: [{settings.iterations}]\n    restart_weights: [1]\n'
+        '    eta_min: !!float 1e-7\n\n'
+        '  keep_checkpoints: 2  # the last ones, and the best of each metric\n'
+        '  teacher_opt:\n    precision: fp32  # bf16 is faster where the hardware has it, for 0.02 dB\n'
+        '    val_images: 0  # the teacher is measured by basicsr benchmark\n'
+    )
+
+
+def _write_losses(settings: Settings) -> str:
+    text = '  # losses\n'
+    for name, what in (('pixel_opt', 'student against ground truth'), ('kd_opt', 'student against teacher')):
+        text += f'  {name}:  # {what}\n    type: L1Loss\n    loss_weight: 1.0\n    reduction: mean\n\n'
+    if settings.late:
+        text += (
+            '  dukd_opt:  # crops of the HR patch, which only the teacher can label\n'
+            '    type: L1Loss\n    loss_weight: 1.0\n    reduction: mean\n'
+            '    zoom_in:\n      num: 1\n    zoom_out: ~\n'
+            "    consistency:  # random invertible augmentation of the student's input\n"
+            '      ops: [invert, hflip, vflip, transpose]\n      prob: 0.3\n      views: [zoom_in]\n'
+            f'    in_batch: {UPCYCLED_SHARE}  # of the samples, in place of pairs: an iteration costs the same\n'
+            '    schedule:  # logits distillation first, upcycling at the end\n'
+            f'      start: {round(LATE * settings.iterations)}\n'
+        )
+    return text.rstrip('\n') + '\n'
+
+
+def _write_validation(settings: Settings) -> str:
+    metrics = ''.join(
+        f'    {name}:\n      type: calculate_{name}\n      crop_border: {settings.scale}\n      test_y_channel: true\n'
+        for name in ('psnr', 'ssim')
+    )
+    often = max(1, min(500, settings.iterations // 40))
+    return (
+        f'# validation settings\nval:\n  val_freq: {settings.val_freq}\n  save_img: false\n  metrics:\n{metrics}\n'
+        f'# logging settings\nlogger:\n  print_freq: {often}\n'
+        f'  save_checkpoint_freq: {min(5000, settings.val_freq)}\n'
+        '  use_tb_logger: false  # true draws all of it in tensorboard\n'
+        '  wandb:\n    project: ~\n    resume_id: ~\n\n'
+        '# dist training settings\ndist_params:\n  backend: nccl\n  port: 29500\n'
+    )

@@ -1,0 +1,235 @@
+"""From a request to all that will be done: networks, options, stages and how long each takes."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from datasets_prep.subimages import find_windows
+from dukd_basicsr.commands.distill.measure import measure_step
+from dukd_basicsr.commands.distill.options_file import CROPS, SUB_IMAGE, Settings
+from dukd_basicsr.commands.distill.photographs import HELD_OUT, LARGEST_HELD_OUT, Survey, survey
+from dukd_basicsr.commands.distill.request import Request
+from dukd_basicsr.commands.distill.students import Student, choose_student, measure_time
+from dukd_basicsr.commands.distill.teacher import Teacher, recognise, try_out
+from dukd_basicsr.errors import UserError
+from dukd_basicsr.networks.build import build
+from dukd_basicsr.networks.cost import find_lr_size
+
+BEST_RATE, OF_PARAMETERS, LEAST_RATE = 4e-3, 70_000, 2e-4
+"""docs/study: of 2e-3, 4e-3 and 8e-3 the second is the best for every method and a student of 69 K parameters. Larger
+networks are given less, by the square root of their size; no more is given to smaller ones."""
+LATE_FROM = 10_000
+"""Iterations from which on the end of a run is upcycled: docs/study has found no gain in runs of 1,200 to 2,700, the
+paper has them at 250,000. It costs what logits distillation costs."""
+SHORTEST = 50
+"""Iterations that --hours must leave."""
+VALIDATIONS = 9
+_PREPARING = 0.15
+"""Seconds for a million HR pixels, of one CPU; like the next two from runs on two cores."""
+_EXPORTING = 12.0
+"""Of each of the three forms."""
+_SCORING = 1.5
+"""Of PSNR, SSIM and pictures, for a million HR pixels and each row of the table."""
+_ROWS = 6
+"""Bicubic, the student, its three exported forms, and the teacher."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is decided before anything is made. It is kept in the folder of the run."""
+
+    settings: Settings
+    facts: Mapping[str, str]
+    """Word to line, in the order in which they are shown."""
+    seconds: Mapping[str, float]
+    """Stage to about how long it takes."""
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {**asdict(self), 'warnings': list(self.warnings)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Plan:
+        """What `to_json` made."""
+        settings = Settings(**content['settings'])
+        return cls(settings, content['facts'], content['seconds'], tuple(content['warnings']))
+
+
+def make_plan(request: Request) -> tuple[Plan, Survey]:
+    """Recognise the teacher, divide the photographs, choose the student, and measure. Nothing is written.
+
+    Raises:
+        UserError: Whatever makes it impossible, see the modules that are called; or --hours that leave no iterations.
+    """
+    opened = recognise(request.teacher, request.opt)
+    on_gpu = torch.cuda.is_available()
+    patch, batch = (48, 16) if on_gpu else (32, 8)
+    found = survey(request.photos, request.val, patch * opened.scale)
+    teacher = try_out(opened, found.held_out)
+    student = choose_student(request.student, teacher.scale, request.goal, teacher.figures)
+    settings = Settings(
+        name=student.name,
+        scale=teacher.scale,
+        student=student.network,
+        teacher=teacher.network,
+        teacher_file=f'experiments/pretrained_models/{request.teacher.name}',
+        patch=patch,
+        batch=batch,
+        workers=min(6, (os.cpu_count() or 1) - 1),
+        iterations=request.iterations or LATE_FROM - 1,
+        rate=choose_rate(student.figures.trained_params),
+        cached=False,
+        late=False,
+        val_set=HELD_OUT.name if request.val is None else 'validation',
+    )
+    live, cached = (measure_step(settings, request.teacher, each) for each in (False, True))
+    student_ms = measure_time_of(student)
+    seconds = _estimate(settings, found, teacher, student_ms)
+    settings = _choose_length(settings, request, live, cached, seconds)
+    if settings.late:
+        seconds['label'] *= 1 + CROPS * patch**2 / (SUB_IMAGE // teacher.scale) ** 2
+    seconds['train'] += settings.iterations * (cached if settings.cached else live)
+    if not settings.cached:
+        del seconds['label']
+    facts = _describe(request, settings, teacher, student, found, (live, cached, student_ms))
+    return Plan(settings, facts, {name: round(value, 1) for name, value in seconds.items()}, _warn(teacher)), found
+
+
+def choose_rate(parameters: int) -> float:
+    """The first learning rate of a student, to two digits.
+
+    Example:
+        >>> choose_rate(20_000), choose_rate(280_000), choose_rate(10**9)
+        (0.004, 0.002, 0.0002)
+    """
+    rate = BEST_RATE * min(1.0, math.sqrt(OF_PARAMETERS / parameters))
+    return max(LEAST_RATE, float(f'{rate:.1e}'))
+
+
+def measure_time_of(student: Student) -> float:
+    """Milliseconds for a 1280x720 output; measured already where the student was chosen by it."""
+    return student.figures.ms or measure_time(build(student.network), student.scale)
+
+
+def _estimate(settings: Settings, found: Survey, teacher: Teacher, student_ms: float) -> dict[str, float]:
+    """Seconds of every stage but for the iterations of the training."""
+    scale = settings.scale
+    train = sum(each.width * each.height for each in found.train) / 1e6
+    sides = [(each.width, each.height) for each in found.held_out]
+    if not found.of_own:
+        sides = [(min(width, LARGEST_HELD_OUT), min(height, LARGEST_HELD_OUT)) for width, height in sides]
+    held_out = sum(width * height for width, height in sides) / 1e6
+    height, width = find_lr_size(scale)
+    for_student = student_ms / 1000 / (height * width) / scale**2 * 1e6  # for a million pixels of HR
+    for_teacher = teacher.seconds / scale**2 * 1e6
+    windows = sum(
+        len(find_windows(each.width, SUB_IMAGE, SUB_IMAGE)) * len(find_windows(each.height, SUB_IMAGE, SUB_IMAGE))
+        * min(each.width, SUB_IMAGE) * min(each.height, SUB_IMAGE)
+        for each in found.train
+    ) / 1e6  # fmt: skip
+    return {
+        'prepare': 2 + _PREPARING * (train + 2 * held_out),
+        'options': 0.1,
+        'label': 2 + windows * for_teacher,
+        'train': 5 + VALIDATIONS * held_out * (for_student + _SCORING / 4),
+        'export': 3 * _EXPORTING,
+        'benchmark': 3 + held_out * (for_teacher + 4 * for_student + _ROWS * _SCORING),
+    }
+
+
+def _choose_length(
+    settings: Settings, request: Request, live: float, cached: float, seconds: Mapping[str, float]
+) -> Settings:
+    """Iterations, and the way to them that takes less time (or leaves more iterations of it).
+
+    Raises:
+        UserError: --hours leave none.
+    """
+    if request.iterations is not None:
+        total = request.iterations
+        by_cache = seconds['label'] + total * cached < total * live
+    else:
+        budget = 3600 * (request.hours or 0.0) - sum(value for name, value in seconds.items() if name != 'label')
+        lengths = budget / live, (budget - seconds['label']) / cached
+        by_cache, total = lengths[1] > lengths[0], _round_down(max(lengths))
+        if total < SHORTEST:
+            least = 3600 * (request.hours or 0.0) - budget + SHORTEST * live
+            raise UserError(
+                f'--hours {request.hours:g} leave no time to train in: all else takes about '
+                f'{format_time(sum(seconds.values()) - seconds["label"])}; give at least --hours '
+                f'{math.ceil(least / 36) / 100:g}.'
+            )
+    return replace(settings, iterations=total, cached=by_cache, late=total >= LATE_FROM)
+
+
+def _round_down(value: float) -> int:
+    """To two digits."""
+    if value < 10:
+        return int(max(value, 0))
+    power = 10 ** (math.floor(math.log10(value)) - 1)
+    return int(value // power * power)
+
+
+def _warn(teacher: Teacher) -> tuple[str, ...]:
+    if teacher.psnr >= teacher.bicubic:
+        return ()
+    return (
+        f'the teacher enlarges your photographs with {teacher.psnr:.2f} dB, bicubic with {teacher.bicubic:.2f}: if it '
+        'was trained for looks, PSNR says little of it and of its student; if not, its arguments are wrong: give its '
+        'options file, -opt FILE.',
+    )
+
+
+def _describe(
+    request: Request,
+    settings: Settings,
+    teacher: Teacher,
+    student: Student,
+    found: Survey,
+    measured: tuple[float, float, float],
+) -> dict[str, str]:
+    live, cached, student_ms = measured
+    (large, small), rest = (teacher.figures, student.figures), []
+    rest += [f'{found.too_small} too small'] if found.too_small else []
+    rest += [f'{found.doubles} there twice'] if found.doubles else []
+    held = 'validated with' if found.of_own else 'held out by the hash of their content'
+    left_out = f'; left out: {" and ".join(rest)}' if rest else ''
+    labels = 'from a cache' if settings.cached else 'made live'
+    step, other = (cached, live) if settings.cached else (live, cached)
+    way = 'made live' if settings.cached else 'from a cache'
+    method = 'logits distillation' + (', upcycled crops in the last quarter' if settings.late else '')
+    return {
+        'teacher': (
+            f'{teacher.describe()}; {teacher.psnr:.2f} dB on crops of your photographs (bicubic {teacher.bicubic:.2f})'
+        ),
+        **({'note': ' '.join(teacher.notes)} if teacher.notes else {}),
+        'student': (
+            f'{student.name}, {small.describe()}, {student_ms:.0f} ms for a 1280x720 output here: '
+            f'{large.params / small.params:.1f} times fewer parameters, {large.macs / small.macs:.1f} times fewer '
+            'multiply-accumulates'
+        ),
+        'photographs': f'{len(found.train)} to train on, {len(found.held_out)} {held}{left_out}',
+        'method': f'{method}; learning rate {settings.rate:g}, half a cosine',
+        'labels': f'{labels}: an iteration takes {step:.3g} s, with labels {way} {other:.3g} s',
+        'length': (
+            f'{settings.iterations:,} iterations of {settings.batch} LR patches of {settings.patch}x{settings.patch}'
+        ),
+        'folder': str(request.out),
+    }
+
+
+def format_time(seconds: float) -> str:
+    """E.g. '45 s', '3:05 min', '2:10 h'."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f'{whole} s'
+    if whole < 3600:
+        return f'{whole // 60}:{whole % 60:02d} min'
+    return f'{whole // 3600}:{whole % 3600 // 60:02d} h'
