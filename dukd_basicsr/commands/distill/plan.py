@@ -20,6 +20,7 @@ from dukd_basicsr.commands.distill.teacher import Teacher, recognise, try_out
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.build import build
 from dukd_basicsr.networks.cost import find_lr_size
+from dukd_basicsr.networks.deploy import deploy
 
 BEST_RATE, OF_PARAMETERS, LEAST_RATE = 4e-3, 70_000, 2e-4
 """docs/study: of 2e-3, 4e-3 and 8e-3 the second is the best for every method and a student of 69 K parameters. Larger
@@ -32,7 +33,7 @@ SHORTEST = 50
 VALIDATIONS = 9
 _PREPARING = 0.15
 """Seconds for a million HR pixels, of one CPU; like the next two from runs on two cores."""
-_EXPORTING = 12.0
+_EXPORTING = 5.0
 """Of each of the three forms."""
 _SCORING = 1.5
 """Of PSNR, SSIM and pictures, for a million HR pixels and each row of the table."""
@@ -115,7 +116,7 @@ def choose_rate(parameters: int) -> float:
 
 def measure_time_of(student: Student) -> float:
     """Milliseconds for a 1280x720 output; measured already where the student was chosen by it."""
-    return student.figures.ms or measure_time(build(student.network), student.scale)
+    return student.figures.ms or measure_time(deploy(build(student.network).eval()), student.scale)
 
 
 def _estimate(settings: Settings, found: Survey, teacher: Teacher, student_ms: float) -> dict[str, float]:

@@ -16,7 +16,7 @@ from dukd_basicsr.commands.distill.request import Goal
 from dukd_basicsr.errors import UserError, format_count
 from dukd_basicsr.networks.build import build
 from dukd_basicsr.networks.cost import OUTPUT_HEIGHT, OUTPUT_WIDTH, count_macs, count_parameters, find_lr_size
-from dukd_basicsr.networks.deploy import deploy_checked
+from dukd_basicsr.networks.deploy import deploy
 from dukd_basicsr.networks.padding import super_resolve
 
 REACH = 2.0
@@ -114,14 +114,14 @@ FAMILIES: dict[str, Family] = {
 around its 48 channels and the challenge's 28; its depth is fixed."""
 
 
-def count_figures(net: nn.Module, scale: int) -> Figures:
+def count_figures(net: nn.Module, deployed: nn.Module, scale: int) -> Figures:
     """Parameters and multiply-accumulates of a network, as it is deployed.
 
     Args:
-        net (nn.Module): Of three channels, on the CPU; left unchanged.
+        net (nn.Module): Of three channels, on the CPU; left unchanged, as is the next.
+        deployed (nn.Module): What `networks.deploy` makes of it.
         scale (int): Its enlargement.
     """
-    deployed = deploy_checked(net.eval(), 3).net
     macs = count_macs(deployed, *find_lr_size(scale))
     return Figures(count_parameters(deployed), macs, count_parameters(net))
 
@@ -141,8 +141,9 @@ def choose_student(kind: str, scale: int, goal: Goal, teacher: Figures) -> Stude
     """
     family = FAMILIES[kind]
     networks = [family.make(width, depth, scale) for width, depth in family.sizes]
-    nets = [build(network) for network in networks]
-    figures = [count_figures(net, scale) for net in nets]
+    trained = [build(network).eval() for network in networks]
+    nets = [deploy(net) for net in trained]
+    figures = [count_figures(*pair, scale) for pair in zip(trained, nets, strict=True)]
     order = sorted(range(len(nets)), key=lambda number: figures[number].macs)
     wanted = teacher.params / goal.value if goal.kind == 'times' else goal.value
     if goal.kind == 'ms':
@@ -160,8 +161,8 @@ def choose_student(kind: str, scale: int, goal: Goal, teacher: Figures) -> Stude
     cost = figures[chosen]
     if cost.params >= teacher.params and cost.macs >= teacher.macs:
         raise UserError(
-            f'{name}, the nearest student to --{goal.kind} {goal.value:g}, has {cost.describe()}, which is no smaller than '
-            f'the teacher with {teacher.describe()}; ask for a smaller one.'
+            f'{name}, the nearest student to --{goal.kind} {goal.value:g}, has {cost.describe()}, which is no smaller '
+            f'than the teacher with {teacher.describe()}; ask for a smaller one.'
         )
     if goal.kind == 'ms':
         cost = Figures(cost.params, cost.macs, cost.trained_params, reached)
@@ -169,9 +170,14 @@ def choose_student(kind: str, scale: int, goal: Goal, teacher: Figures) -> Stude
 
 
 def measure_time(net: nn.Module, scale: int) -> float:
-    """Milliseconds for a 1280x720 output on this machine: the second of two forwards, on a GPU where there is one."""
+    """Milliseconds for a 1280x720 output on this machine: the second of two forwards, on a GPU where there is one.
+
+    Args:
+        net (nn.Module): As it is deployed; left unchanged.
+        scale (int): Its enlargement.
+    """
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    net = copy.deepcopy(deploy_checked(net.eval(), 3).net).to(device)
+    net = copy.deepcopy(net).eval().to(device)
     lq = torch.zeros(1, 3, *find_lr_size(scale), device=device)
     seconds = 0.0
     for _ in range(2):

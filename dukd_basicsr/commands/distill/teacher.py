@@ -17,6 +17,7 @@ from dukd_basicsr.commands.distill.photographs import Photograph
 from dukd_basicsr.commands.distill.students import Figures, count_figures
 from dukd_basicsr.data.images import UnusableImageError, read_image
 from dukd_basicsr.errors import UserError
+from dukd_basicsr.networks.deploy import deploy_checked
 from dukd_basicsr.networks.open_network import Opened, open_network
 from dukd_basicsr.networks.padding import super_resolve
 from dukd_basicsr.resize import imresize
@@ -94,7 +95,7 @@ def try_out(opened: Opened, photographs: Sequence[Photograph]) -> Teacher:
     bicubic = sum(_compare(imresize(lq, opened.scale), gt, opened.scale) for lq, gt in pairs) / len(pairs)
     net.cpu()
     title = getattr(net, 'architecture', network['type'])
-    figures = count_figures(net, opened.scale)
+    figures = count_figures(net, deploy_checked(net, opened.channels).net, opened.scale)
     return Teacher(opened.weights, network, str(title), opened.scale, figures, psnr, bicubic, seconds, notes)
 
 
