@@ -18,7 +18,7 @@ def command(*arguments, cwd, launcher=(sys.executable, '-m')):
     environment = os.environ | {'PYTHONPATH': str(REPOSITORY), 'OMP_NUM_THREADS': '1'}
     return subprocess.run(
         [*launcher, 'dukd_basicsr', *map(str, arguments)],
-        cwd=cwd, env=environment, capture_output=True, text=True, timeout=240, check=False,
+        cwd=cwd, env=environment, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
 
 

@@ -192,7 +192,7 @@ def test_errors_of_every_stage_surface(tmp_path, monkeypatch):
 
 
 def test_map_in_order_is_bounded_and_overlaps():
-    made, taken, together = [], [], threading.Barrier(2, timeout=20)
+    made, taken, together = [], [], threading.Barrier(2, timeout=120)
 
     def items():
         for item in range(9):

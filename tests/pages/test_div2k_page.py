@@ -132,7 +132,7 @@ def run(command, folder):
     }  # fmt: skip
     done = subprocess.run(
         ['bash', '-c', command.replace('--nproc_per_node=8', '--nproc_per_node=2')],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f'{command}\n{done.stderr[-3000:]}'
     return done.stdout + done.stderr

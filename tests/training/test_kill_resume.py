@@ -22,7 +22,7 @@ SCRIPT = REPOSITORY / 'tests' / 'torture' / 'kill_resume.py'
 def test_killed_and_resumed_equals_left_alone(tmp_path):
     command = [sys.executable, str(SCRIPT), '--kills', '8', '--iterations', '24', '--seed', '5', '--keep', '3']
     done = subprocess.run(
-        [*command, '--json', str(tmp_path / 'result.json')], capture_output=True, text=True, timeout=200
+        [*command, '--json', str(tmp_path / 'result.json')], capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((tmp_path / 'result.json').read_text(encoding='utf-8'))['result']

@@ -318,7 +318,7 @@ def basicsr(*arguments, cwd):
     environment = os.environ | {'PYTHONPATH': str(REPOSITORY), 'OMP_NUM_THREADS': '1'}
     return subprocess.run(
         [sys.executable, '-m', 'dukd_basicsr', *arguments],
-        cwd=cwd, env=environment, capture_output=True, text=True, timeout=200, check=False,
+        cwd=cwd, env=environment, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
 
 
