@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -44,3 +47,26 @@ def open_page(browser, viewport=DESKTOP, **settings):
     page.on('pageerror', lambda error: complaints.append(str(error)))
     page.on('request', lambda request: asked.append(request.url))
     return page, complaints, asked
+
+
+@contextmanager
+def serve(folder):
+    """A web server of this machine alone, for one folder.
+
+    Yields:
+        str: Its address.
+    """
+    server = ThreadingHTTPServer(('127.0.0.1', 0), partial(_Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f'http://127.0.0.1:{server.server_port}/'
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        """Nothing: the tests look at the page."""
