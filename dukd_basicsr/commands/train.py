@@ -23,7 +23,11 @@ def run(args: argparse.Namespace) -> int:
         return 0
     opt, _ = runs.read(args, is_train=True, dry_run=True)
     import_module('dukd_basicsr.plugin')  # makes basicsr importable
-    from dukd_basicsr.training import dry_run
+    from dukd_basicsr.options.rules.runs import STRICT_MODELS
+    from dukd_basicsr.training import dry_network, dry_run
 
-    dry_run.run(opt)
+    if opt['model_type'] in STRICT_MODELS:
+        dry_run.run(opt)
+    else:
+        dry_network.run(opt)
     return 0

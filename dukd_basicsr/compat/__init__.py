@@ -20,7 +20,7 @@ from dukd_basicsr.compat.base_model import (
     training_state,
 )
 from dukd_basicsr.compat.distributed import init_dist, model_to_device
-from dukd_basicsr.compat.imports import check_basicsr_version, prepare_import
+from dukd_basicsr.compat.imports import check_basicsr_version, prepare_import, supply_color_conversions
 from dukd_basicsr.compat.lmdb import get_from_lmdb, init_lmdb_backend
 from dukd_basicsr.compat.load_network import load_network
 from dukd_basicsr.compat.logger import init_wandb_logger
@@ -77,4 +77,5 @@ def patch_basicsr() -> None:
 
     for module, name, ours in PATCHES:
         rebind(module, name, ours)
+    supply_color_conversions()
     BaseModel.training_state = training_state  # BasicSR has none, but super() must find one

@@ -96,6 +96,21 @@ def supply_scipy_filters() -> None:
     _supply('scipy.ndimage.filters', 'scipy.ndimage', 'convolve')
 
 
+def supply_color_conversions() -> None:
+    """Supply in `basicsr.utils.matlab_functions` what it held up to BasicSR 1.3: conversions from and to YCbCr.
+
+    Defect: basicsr/utils/matlab_functions.py has imresize alone since 1.4.0; basicsr/utils/color_util.py has the rest.
+    Symptom: `ImportError: cannot import name 'rgb2ycbcr' from 'basicsr.utils.matlab_functions'` on `import hat`, and
+    from whatever else was written for BasicSR 1.3.
+    Threads: none upstream.
+    Here: the same functions under both names. Call it after `import basicsr`.
+    """
+    new, old = import_module('basicsr.utils.color_util'), import_module('basicsr.utils.matlab_functions')
+    for name in ('rgb2ycbcr', 'bgr2ycbcr', 'ycbcr2rgb', 'ycbcr2bgr'):
+        if not hasattr(old, name):
+            setattr(old, name, getattr(new, name))
+
+
 def _supply(missing: str, source: str, name: str) -> None:
     try:
         import_module(missing)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +19,6 @@ from basicsr.models import build_model
 from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
-from dukd_basicsr.data.paths import locate
 from dukd_basicsr.distillation.teacher import Teacher
 from dukd_basicsr.errors import UserError, format_bytes, format_count
 from dukd_basicsr.losses.csd_loss import RANDOM
@@ -30,8 +28,8 @@ from dukd_basicsr.networks.cost import count_macs, count_parameters
 from dukd_basicsr.options import dukd_options
 from dukd_basicsr.options.plan import make_up
 from dukd_basicsr.options.rules.losses import DUKD_MODELS
-from dukd_basicsr.options.rules.runs import STRICT_MODELS
 from dukd_basicsr.options.rules.teacher import as_list, is_cached, read_needs
+from dukd_basicsr.training.dry_network import find_file
 
 _resource = importlib.import_module('resource') if os.name == 'posix' else None
 LARGEST_PATCH = 48
@@ -83,12 +81,8 @@ def run(opt: Mapping[str, Any]) -> DryRun:
         opt (Mapping): Options that `options.check` has passed; left unchanged.
 
     Raises:
-        UserError: Another model, weights or networks that do not fit, a loss that is not a finite number.
+        UserError: Weights or networks that do not fit, a loss that is not a finite number.
     """
-    if opt['model_type'] not in STRICT_MODELS:
-        raise UserError(
-            f'--check can run {", ".join(STRICT_MODELS)}, not model_type: {opt["model_type"]}; leave --check out.'
-        )
     result = measure(opt)
     sys.stdout.write(_text(result, opt))
     wrong = [f'{name} is {value}' for name, value in result.terms.items() if not math.isfinite(value)]
@@ -166,26 +160,20 @@ def _complete(opt: Mapping[str, Any]) -> dict[str, Any]:
     complete['manual_seed'] = 0 if seed is None else seed
     torch.manual_seed(complete['manual_seed'])
     complete['dry_run'] = True  # labels and weights may be random
-    complete['path'].update(resume_state=None, pretrain_network_g=_find(opt['path'].get('pretrain_network_g')))
+    complete['path'].update(resume_state=None, pretrain_network_g=find_file(opt['path'].get('pretrain_network_g')))
     if opt.get('network_t') is not None:
         networks, paths = as_list(opt['network_t']), as_list(opt['path'].get('pretrain_network_t'))
         complete['path']['pretrain_network_t'] = [
-            path if network['type'] == 'Spandrel' else _find(path)  # its file says which network it is
+            path if network['type'] == 'Spandrel' else find_file(path)  # its file says which network it is
             for network, path in zip(networks, paths, strict=True)
         ]
     for loss in (complete['train'].get('feature_opt') or {}).values():
         if 'vgg' in loss:
-            loss['vgg'] = _find(loss['vgg']) or RANDOM
+            loss['vgg'] = find_file(loss['vgg']) or RANDOM
     complete['train'].update(accumulate=1, compile=False)  # one image, and hooks in its layers
     if complete['train'].get('dukd_opt'):  # all that the run will do in its course, of this one image
         complete['train']['dukd_opt'] = {**complete['train']['dukd_opt'], 'schedule': None, 'in_batch': None}
     return complete
-
-
-def _find(path: str | None) -> str | None:
-    """The file of a path of the options; None where there is none."""
-    file = None if path is None else locate(Path(), path)
-    return str(file) if file and file.is_file() else None
 
 
 def _share_of_pixels(opt: Mapping[str, Any]) -> float:

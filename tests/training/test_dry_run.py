@@ -204,12 +204,6 @@ def test_a_loss_that_is_no_number_is_refused(small, capsys):
     assert re.search('l_kd: (nan|inf)', capsys.readouterr().out)
 
 
-def test_models_that_it_does_not_know_are_refused(small):
-    small['model_type'] = 'RealESRGANModel'
-    with pytest.raises(dry_run.UserError, match='not model_type: RealESRGANModel'):
-        dry_run.run(small)
-
-
 def test_mistakes_in_the_file_are_still_errors(capsys):
     file = FOLDER / 'train_edsr_x4.yml'
     assert main(['train', '--check', '-opt', str(file), '--force_yml', 'train:total_itr=5']) == 2
