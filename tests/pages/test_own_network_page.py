@@ -112,7 +112,7 @@ def test_a_network_that_is_not_imported_is_asked_for(tmp_path, monkeypatch, caps
     assert main(['options', 'copy', 'train_dukd_edsr_f24b4_x2', 'my.yml']) == 0
     assert main(['train', '-opt', 'my.yml', '--force_yml', 'network_g={type: Zzyzx}']) == 2
     assert '"Zzyzx" is not registered.' in (message := capsys.readouterr().err)
-    assert 'One of your own is registered by --import FILE.py.' in message
+    assert 'One of your own, or of another repository, is registered by --import FILE.py.' in message
 
 
 @pytest.mark.usefixtures('_forgotten')
