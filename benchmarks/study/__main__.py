@@ -154,6 +154,7 @@ def records_only(every: Sequence[Cell], folder: Path) -> list[Cell]:
 
 def report(chosen: Protocol, args: argparse.Namespace, folder: Path) -> None:
     """Write the report of what has finished, of all methods whatever was asked for."""
+    from benchmarks import pages
     from benchmarks.study import page, plots, results, tables
 
     if args.docs is None and args.work is None:
@@ -165,6 +166,8 @@ def report(chosen: Protocol, args: argparse.Namespace, folder: Path) -> None:
     tables.write(found, docs)
     plots.write(found, docs)
     page.write(found, docs)
+    if docs.resolve() == pages.DOCS / 'study':
+        pages.write()
     sys.stdout.write(
         f'{docs}: tables.md, results.csv, results.json, figures; {found["finished"]} cells have finished.\n'
     )

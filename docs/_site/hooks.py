@@ -31,6 +31,16 @@ _LINK = re.compile(r'(\]\()([^)#\s]+)(#[^)\s]*)?(\))')
 _ITEM = re.compile(r'(?:[-*]|\d+\.) ')
 
 
+def on_config(config: Any) -> Any:
+    """Pages of docs/ that nobody has put into the navigation yet come last in it."""
+    named = set(re.findall(r"'([^']+\.md)'", str(config.nav)))
+    pages = (file.relative_to(ROOT / 'docs').as_posix() for file in sorted((ROOT / 'docs').rglob('*.md')))
+    rest = [page for page in pages if page not in named]
+    if rest:
+        config.nav.append({'More': rest})
+    return config
+
+
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that lie outside of docs/, those of the sources that they link to, and the reference."""
     for origin, page in PAGES.items():
