@@ -102,7 +102,7 @@ def trained(opt: Mapping[str, Any], data: Path, iterations: int) -> nn.Module:
     """L1 on batches of eight 24x24 patches, Adam, a cosine from 1e-3 to 0."""
     torch.manual_seed(0)
     generator = np.random.default_rng(0)
-    scale, side = opt['upscale'], 24
+    scale, side = opt.get('upscale', opt.get('scale')), 24
     net = build(dict(opt))
     photographs = [mod_crop(read_image(path), scale) for path in find_images(data / 'train_HR')[:64]]
     both = [(hr, shrink(hr, scale)) for hr in photographs]

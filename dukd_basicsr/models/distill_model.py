@@ -34,6 +34,8 @@ from dukd_basicsr.networks.acceleration import (
     set_tf32,
 )
 from dukd_basicsr.networks.build import count_input_channels
+from dukd_basicsr.networks.fake_int8 import FakeInt8, find_or_calibrate
+from dukd_basicsr.networks.onnx.ranges import KEY, to_tensors
 from dukd_basicsr.options.rules.teacher import asks_teacher, is_cached
 
 PAIR = ('lq', 'gt')
@@ -55,6 +57,8 @@ class DistillModel(SRModel):
     lq: Tensor
     gt: Tensor
     output: Tensor
+    int8: FakeInt8 | None = None
+    """Where the student is trained for int8."""
 
     def init_training_settings(self) -> None:
         """Build teacher, EMA, losses, optimizer and scheduler. Called by SRModel.__init__ when training."""
@@ -72,6 +76,7 @@ class DistillModel(SRModel):
                 'Teacher: %s, frozen, with parameters: %s', type(teacher.net).__name__, f'{parameters:,d}'
             )
         self._init_ema()
+        self._init_int8()
         self.init_losses()
         self.setup_optimizers()
         self.setup_schedulers()
@@ -202,7 +207,8 @@ class DistillModel(SRModel):
     def _backpropagate(self, views: Mapping[str, View]) -> dict[str, Tensor]:
         """Add the gradient of some views' loss, a graph of its own; returns its terms."""
         views = {'lq': views['lq'], **views}  # first through the networks: its samples' features are kept
-        student = partial(padding.forward, reduce_precision(self.net_g, self.dtype), requirement=self.size_requirement)
+        net = reduce_precision(self.net_g, self.dtype) if self.int8 is None else self.int8.wrap(self.net_g)
+        student = partial(padding.forward, net, requirement=self.size_requirement)
         with self.features.record(views['lq'].lq.shape[0]):
             labels = label_views(self.net_t, views)
             terms = self.compute_terms(views, answer_views(student, views), labels)
@@ -245,7 +251,8 @@ class DistillModel(SRModel):
         padded = padding.pad(lq, padding.find_size_requirement(self.net_g))
         self.lq = padded
         compiled = (self.opt.get('train') or {}).get('compile')
-        with torch.compiler.set_stance('force_eager') if compiled else nullcontext():  # images have many sizes
+        eager = torch.compiler.set_stance('force_eager') if compiled else nullcontext()  # images have many sizes
+        with eager, nullcontext() if self.int8 is None else self.int8.as_int8():
             super().test()
         self.lq, self.output = lq, padding.crop(self.output, padded, lq)
 
@@ -267,3 +274,20 @@ class DistillModel(SRModel):
         if path is not None:
             self.load_network(self.net_g_ema, path, self.opt['path'].get('strict_load_g', True), 'params_ema')
         self.net_g_ema.eval()
+
+    def _init_int8(self) -> None:
+        """Ranges of the checkpoint that the student starts from, calibrated where it has none; saved with the student.
+
+        A resumed run starts from its own checkpoint, so its ranges are those that it was begun with.
+        """
+        if not self.opt['train'].get('int8_opt'):
+            return
+        if isinstance(self.net_g, DataParallel):
+            raise UserError(
+                'train.int8_opt: students are trained for int8 on several GPUs as one process for each; add '
+                '--launcher pytorch and start it with torchrun.'
+            )
+        bare = self.get_bare_model(self.net_g)
+        ranges = find_or_calibrate(bare, self.opt)
+        self.int8 = FakeInt8(ranges, bare, *([self.net_g_ema] if self.ema_decay > 0 else []))
+        self.extras['net_g'] = {KEY: to_tensors(ranges)}

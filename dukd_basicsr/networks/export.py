@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 import dukd_basicsr
 from dukd_basicsr.data.atomic import refuse_unwritable, write_result
@@ -24,7 +24,8 @@ from dukd_basicsr.networks.onnx.fold import fold_constants
 from dukd_basicsr.networks.onnx.graph import OPSET, to_onnx
 from dukd_basicsr.networks.onnx.kernels import Kept, keep
 from dukd_basicsr.networks.onnx.precision import find_calibration, read_calibration, to_fp16, to_int8
-from dukd_basicsr.networks.onnx.session import MISSING_PACKAGES, SUFFIX, ExportedNetwork, Metadata, open_session
+from dukd_basicsr.networks.onnx.ranges import Ranges, find_ranges
+from dukd_basicsr.networks.onnx.session import SUFFIX, ExportedNetwork, Metadata, open_session, require_packages
 from dukd_basicsr.networks.open_network import Opened, open_network
 
 PRECISIONS = ('fp32', 'fp16', 'int8')
@@ -43,9 +44,10 @@ class Exported:
     trained_params: int | None
     """Of the network as it was trained, where blocks have been folded since (`networks.deploy`)."""
     differences: dict[str, list[Difference]]
-    """Of the float32 graph on random images and, where it is another, of the file; int8's on calibration images."""
+    """Of the float32 graph on random images and, where it is another, of the file; int8's on the images of `kept`."""
     kept: Kept | None
-    """How near int8 stays to float32 on calibration images; None for other precisions."""
+    """How near int8 stays to float32 on calibration images, on smooth random ones where there are none; None for other
+    precisions."""
 
 
 def export_network(
@@ -87,7 +89,8 @@ def _export(weights: Path, out: Path, opt: Path | None, precision: str, calibrat
     differences = {'fp32': compare(net, exported, images)}
     require_equal(differences['fp32'])
     if precision != 'fp32':
-        graph, images = _convert(graph, calibrate, images)
+        ranges = find_ranges(weights) if precision == 'int8' else None
+        graph, images = _convert(graph, precision, calibrate, ranges, images)
         exported = _start_session(graph, out, metadata)
         differences[precision] = compare(net, exported, images)
         require_equal(differences[precision], LOOSE_TOLERANCE)
@@ -99,7 +102,7 @@ def _export(weights: Path, out: Path, opt: Path | None, precision: str, calibrat
     write_result(out, content)
     trained = None if deployed.trained is None else count_parameters(deployed.trained)
     found = Exported(metadata, len(content), len(graph.graph.node), trained, differences, kept)
-    sys.stdout.write(_format(found, out))
+    sys.stdout.write(_format(found, out, 'calibration images' if calibrate else 'smooth random images'))
     if kept is not None and kept.worse_than_promised:
         sys.stderr.write(
             f'basicsr export: int8 on this machine is worse than its calibration promised: {kept.here:.1f} dB to '
@@ -118,7 +121,7 @@ def _check(weights: Path, out: Path, precision: str, calibrate: Path | None) -> 
     if out.exists():
         raise UserError(f'{out} exists already; give another name or delete it.')
     refuse_unwritable(out.parent, '-o FILE.onnx')
-    if precision == 'int8' and calibrate is None:
+    if precision == 'int8' and calibrate is None and find_ranges(weights) is None:
         raise UserError(
             '--precision int8 needs images to take ranges from: add --calibrate FOLDER, with some 16 to 100 images as '
             'the network will see them (LR images, not test images).'
@@ -127,11 +130,7 @@ def _check(weights: Path, out: Path, precision: str, calibrate: Path | None) -> 
         if precision != 'int8':
             raise UserError(f'--calibrate is for --precision int8, not {precision}; leave it out, or add that.')
         find_calibration(calibrate)
-    for package in ('onnx', 'onnxruntime'):
-        try:
-            importlib.import_module(package)
-        except ImportError:
-            raise UserError(f'basicsr export: {MISSING_PACKAGES}') from None
+    require_packages('basicsr export')
 
 
 def _make_metadata(opened: Opened, deployed: Deployed, precision: str) -> Metadata:
@@ -161,13 +160,18 @@ def _start_session(graph: Any, out: Path, metadata: Metadata) -> ExportedNetwork
     return ExportedNetwork(open_session(_stamp(graph, metadata)), out, metadata)
 
 
-def _convert(graph: Any, calibrate: Path | None, images: Sequence[Tensor]) -> tuple[Any, Sequence[Tensor]]:
+def _convert(
+    graph: Any, precision: str, calibrate: Path | None, ranges: Ranges | None, images: Sequence[Tensor]
+) -> tuple[Any, Sequence[Tensor]]:
     """The graph in fewer bits, and what to compare it on: 8 bits have no room for noise that no photograph has."""
-    if calibrate is None:
+    if precision == 'fp16':
         return to_fp16(graph), images
+    if calibrate is None:  # the network was trained with its ranges
+        smooth = [functional.interpolate(image[..., ::8, ::8], image.shape[-2:], mode='bilinear') for image in images]
+        return to_int8(graph, [smooth[0].numpy()], ranges=ranges), smooth
     paths, channels = find_calibration(calibrate), images[0].shape[1]
     shown = [torch.from_numpy(image) for image in read_calibration(paths[: len(images)], channels)]
-    return to_int8(graph, read_calibration(paths, channels)), shown
+    return to_int8(graph, read_calibration(paths, channels), ranges=ranges), shown
 
 
 def _stamp(graph: Any, metadata: Metadata) -> bytes:
@@ -179,7 +183,7 @@ def _stamp(graph: Any, metadata: Metadata) -> bytes:
     return graph.SerializeToString()
 
 
-def _format(exported: Exported, out: Path) -> str:
+def _format(exported: Exported, out: Path, shown: str) -> str:
     """What is printed."""
     about = exported.metadata
     lines = [
@@ -192,7 +196,7 @@ def _format(exported: Exported, out: Path) -> str:
         lines.append(f'largest difference to torch, {name}: {each}')
     if exported.kept is not None:
         lines.append(
-            f'int8 beside float32 on calibration images: {exported.kept.here:.2f} dB on this machine, '
+            f'int8 beside float32 on {shown}: {exported.kept.here:.2f} dB on this machine, '
             f'{exported.kept.promised:.2f} dB promised by calibration'
         )
     return '\n'.join(lines) + '\n'

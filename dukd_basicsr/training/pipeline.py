@@ -55,6 +55,7 @@ def _check_training(opt: Mapping[str, Any], launch: Launch) -> None:
     machine.check_packages(opt)
     networks.check_losses(opt)
     student = networks.check_student(opt)
+    networks.check_int8(opt, student)
     done = machine.check_resumed(opt, launch, student)
     teachers = build_teacher(opt).members if opt.get('network_t') is not None and asks_teacher(opt) else []
     for member in teachers:

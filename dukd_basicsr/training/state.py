@@ -31,6 +31,8 @@ def declare_fields(model: BaseModel) -> None:
     """BasicSR's own, by data set and metric."""
     model.position = {}
     """Where the run stands: samples of the epoch, images of the data set, its seed."""
+    model.extras = {}
+    """What the file of a network holds beside its weights, by the network's label: key to plain values and tensors."""
     model.saved_files = {}
     """By iteration, the networks written of which the state is not: name to SHA-256."""
 
@@ -80,6 +82,7 @@ def save_networks(model: BaseModel, nets: Mapping[str, nn.Module], label: str, i
     """
     name = f'{label}_{"latest" if iteration == -1 else iteration}.pth'
     content = {key: _copy_to_cpu(model.get_bare_model(net)) for key, net in nets.items()}
+    content |= model.extras.get(label, {})
     digest = save(content, Path(model.opt['path']['models'], name))
     model.saved_files.setdefault(iteration, {})[name] = digest
 

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from dukd_basicsr.data.images import UnusableImageError, find_images, read_image
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.onnx.graph import INPUT
+from dukd_basicsr.networks.onnx.ranges import Ranges, override_ranges
 from dukd_basicsr.networks.onnx.weight_scales import override_scales
 
 CALIBRATION_SIDE = 128
@@ -58,7 +59,7 @@ PORTABLE = Int8Form()
 """The same picture on every CPU: where pairs of products are added in 16 bits, they fit."""
 
 
-def to_int8(model: Any, images: Iterable[np.ndarray], form: Int8Form = PORTABLE) -> Any:
+def to_int8(model: Any, images: Iterable[np.ndarray], form: Int8Form = PORTABLE, ranges: Ranges | None = None) -> Any:
     """Convolutions and products with weights in 8 bits, with ranges of activations from the smallest and largest values
     that `images` cause.
 
@@ -68,6 +69,7 @@ def to_int8(model: Any, images: Iterable[np.ndarray], form: Int8Form = PORTABLE)
         model (onnx.ModelProto): float32; left unchanged.
         images (Iterable[np.ndarray]): (1, C, H, W) float32 in [0, 1], as the network will see; at least one.
         form (Int8Form): Other than the default only to measure what it costs.
+        ranges (Ranges | None): Those that the network was trained with, in place of what `images` cause.
     """
     import onnx
     from onnxruntime import quantization
@@ -84,6 +86,8 @@ def to_int8(model: Any, images: Iterable[np.ndarray], form: Int8Form = PORTABLE)
     options: dict[str, Any] = {'WeightSymmetric': True}
     if form.weight_range == 'pairs':
         options['TensorQuantOverrides'] = override_scales(model, QUANTISED, form.scale_per_channel)
+    if ranges is not None:
+        options['TensorQuantOverrides'] = {**options.get('TensorQuantOverrides', {}), **override_ranges(model, ranges)}
     with tempfile.TemporaryDirectory() as folder, _quiet():
         source, target = Path(folder) / 'float.onnx', Path(folder) / 'int8.onnx'
         onnx.save(model, source)
@@ -111,8 +115,12 @@ def _products_of_activations(model: Any) -> list[str]:
     return [node.name for node in model.graph.node if node.op_type == 'MatMul' and node.input[1] not in constants]
 
 
-def find_calibration(folder: Path) -> Sequence[Path]:
+def find_calibration(folder: Path, key: str = '--calibrate') -> Sequence[Path]:
     """The images of a folder.
+
+    Args:
+        folder (Path): Where they are.
+        key (str): What named it, for the message.
 
     Raises:
         UserError: There are none.
@@ -120,7 +128,7 @@ def find_calibration(folder: Path) -> Sequence[Path]:
     paths = find_images(folder)
     if not paths:
         raise UserError(
-            f'--calibrate {folder}: there is no image in it; give a folder of some 16 to 100 images as the network '
+            f'{key} {folder}: there is no image in it; give a folder of some 16 to 100 images as the network '
             'will see them (LR images, not test images).'
         )
     return paths

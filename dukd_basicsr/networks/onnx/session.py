@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,22 @@ class Metadata:
         values: dict[str, Any] = {field.name: props[field.name] for field in fields(cls)}
         values |= {field.name: int(props[field.name]) for field in fields(cls) if field.type == 'int'}
         return cls(**values)
+
+
+def require_packages(what: str) -> None:
+    """See that a graph can be made and run, before anything else is done.
+
+    Args:
+        what (str): That needs it, for the message.
+
+    Raises:
+        UserError: onnx or onnxruntime is not installed.
+    """
+    for package in ('onnx', 'onnxruntime'):
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            raise UserError(f'{what}: {MISSING_PACKAGES}') from None
 
 
 class ExportedNetwork(nn.Module):

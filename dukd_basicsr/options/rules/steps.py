@@ -10,11 +10,11 @@ from dukd_basicsr.options.schema.train import Train
 
 MODELS = ('DistillModel', *DUKD_MODELS)
 """Models that read these keys; BasicSR's own would pass over them without a word."""
-_DEFAULTS = {'amp': None, 'tf32': None, 'channels_last': False, 'compile': False, 'accumulate': 1}
+_DEFAULTS = {'amp': None, 'tf32': None, 'channels_last': False, 'compile': False, 'accumulate': 1, 'int8_opt': None}
 
 
 def check_step(o: Options, batch_size: int | None, report: Report) -> None:
-    """Check `train.amp`, `tf32`, `channels_last`, `compile`, `accumulate` and `teacher_opt.precision`.
+    """Check `train.amp`, `tf32`, `channels_last`, `compile`, `accumulate`, `int8_opt` and `teacher_opt.precision`.
 
     Args:
         o (Options): The typed options, of a training run.
@@ -32,6 +32,7 @@ def check_step(o: Options, batch_size: int | None, report: Report) -> None:
                 )
         return
     _check_fp16(o.num_gpu, train, report)
+    _check_int8(o, train, report)
     if batch_size and train.accumulate and batch_size % train.accumulate:
         fits = max(parts for parts in range(1, train.accumulate + 1) if batch_size % parts == 0)
         report.error(
@@ -53,3 +54,16 @@ def _check_fp16(num_gpu: object, train: Train, report: Report) -> None:
     for key, value in (('train.amp', train.amp), ('train.teacher_opt.precision', teacher)):
         if value == 'fp16' and num_gpu == 0:
             report.error(key, 'fp16 needs a GPU, but num_gpu: 0; write bf16 or leave it out.')
+
+
+def _check_int8(o: Options, train: Train, report: Report) -> None:
+    """Rounding is defined for float32, by networks that run as they are written."""
+    if train.int8_opt is None:
+        return
+    if o.path is None or o.path.pretrain_network_g is None:
+        report.error(
+            'path.pretrain_network_g', 'missing key: train.int8_opt refines a trained student; name its checkpoint.'
+        )
+    for name, without in (('amp', '~'), ('compile', 'false'), ('feature_opt', '~')):
+        if getattr(train, name):
+            report.error(f'train.{name}', f'it does not go together with train.int8_opt; write {name}: {without}.')

@@ -166,6 +166,13 @@ class TeacherOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Int8Training:
+    """`train.int8_opt`: the student is trained and validated as `basicsr export --precision int8` will compute it."""
+
+    calibrate: str = key('folder of LR images, some 16 to 100, that ranges come from; none of the test images')
+
+
+@dataclass(frozen=True, kw_only=True)
 class Train:
     """`train`."""
 
@@ -182,6 +189,11 @@ class Train:
     dukd_opt: DukdLoss | None = key('upcycled data', default=None)
     feature_opt: dict[str, FeatureTerm] | None = key('of features or outputs, by any name, e.g. fakd', default=None)
     teacher_opt: TeacherOptions | None = key('how labels are made, e.g. {precision: bf16}', default=None)
+    int8_opt: Int8Training | None = key(
+        'refine a trained student (path.pretrain_network_g) for int8, e.g. {calibrate: datasets/Photos/LR}; ~ for not',
+        default=None,
+        instead='write {calibrate: FOLDER}, or ~ for a student of float32',
+    )
     amp: Literal['bf16', 'fp16'] | None = key(
         "precision of the student's convolutions and matrix products, ~ for fp32; losses and weights are fp32",
         default=None,

@@ -14,6 +14,7 @@ from dukd_basicsr.distillation.teacher import PROBE_SIZE
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks import padding
 from dukd_basicsr.networks.build import build, count_input_channels, describe, load_network
+from dukd_basicsr.networks.fake_int8 import find_or_calibrate
 from dukd_basicsr.options import dukd_options
 from dukd_basicsr.options.rules.losses import DUKD_MODELS
 from dukd_basicsr.options.rules.runs import STRICT_MODELS
@@ -107,6 +108,20 @@ def check_zoomed_out(net: Callable[[Tensor], Tensor], opt: Mapping[str, Any], wh
             f'train.dukd_opt.zoom_out: {what} does not take a zoomed-out patch of {side}x{side} ({describe(error)}); '
             'write a larger gt_size, or zoom_out: ~.'
         ) from error
+
+
+def check_int8(opt: Mapping[str, Any], student: nn.Module) -> None:
+    """Find the ranges of `train.int8_opt` once, as the model will: seconds, for what would fail after its folders.
+
+    Args:
+        opt (Mapping): The checked options.
+        student (nn.Module): On the CPU, with the weights that it starts from.
+
+    Raises:
+        UserError: What a model with these options would raise.
+    """
+    if opt['model_type'] in STRICT_MODELS and opt['train'].get('int8_opt'):
+        find_or_calibrate(student, opt)
 
 
 def check_features(opt: Mapping[str, Any], student: nn.Module, teachers: Sequence[Any]) -> None:
