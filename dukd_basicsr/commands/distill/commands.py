@@ -46,7 +46,7 @@ def run_command(words: Words, root: Path, own_modules: Sequence[Path], go_on: st
     parser = argparse.ArgumentParser(prog=f'basicsr {words[0]}', allow_abbrev=False)
     command.add_arguments(parser)
     args = parser.parse_args(list(words[1:]), argparse.Namespace(command=words[0], own_modules=own_modules))
-    with _change_folder(root):
+    with change_folder(root):
         if words[0] == 'train':
             _train(args, go_on)
         else:
@@ -101,7 +101,8 @@ class _Filtered(TextIOBase):
 
 
 @contextmanager
-def _change_folder(folder: Path) -> Iterator[None]:
+def change_folder(folder: Path) -> Iterator[None]:
+    """Make a folder the current one until the block ends."""
     before = Path.cwd()
     os.chdir(folder)
     try:

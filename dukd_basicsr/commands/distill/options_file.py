@@ -60,9 +60,14 @@ class Settings:
         return 0.999 if self.iterations >= 10_000 else 0.99 if self.iterations >= 300 else 0.9
 
     @property
+    def print_freq(self) -> int:
+        """Iterations between log lines."""
+        return max(1, min(500, self.iterations // 40))
+
+    @property
     def val_freq(self) -> int:
-        """Iterations between validations: eight in all."""
-        return max(1, math.ceil(self.iterations / 8))
+        """Iterations between validations: about eight in all, each after a log line that says its iteration."""
+        return self.print_freq * max(1, self.iterations // 8 // self.print_freq)
 
 
 def write_options(settings: Settings, head: Sequence[str]) -> str:
@@ -167,10 +172,9 @@ def _write_validation(settings: Settings) -> str:
         f'    {name}:\n      type: calculate_{name}\n      crop_border: {settings.scale}\n      test_y_channel: true\n'
         for name in ('psnr', 'ssim')
     )
-    often = max(1, min(500, settings.iterations // 40))
     return (
         f'# validation settings\nval:\n  val_freq: {settings.val_freq}\n  save_img: false\n  metrics:\n{metrics}\n'
-        f'# logging settings\nlogger:\n  print_freq: {often}\n'
+        f'# logging settings\nlogger:\n  print_freq: {settings.print_freq}\n'
         f'  save_checkpoint_freq: {min(5000, settings.val_freq)}\n'
         '  use_tb_logger: false  # true draws all of it in tensorboard\n'
         '  wandb:\n    project: ~\n    resume_id: ~\n\n'

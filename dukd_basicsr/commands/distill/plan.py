@@ -13,6 +13,7 @@ import torch
 from datasets_prep.subimages import find_windows
 from dukd_basicsr.commands.distill.measure import measure_step
 from dukd_basicsr.commands.distill.options_file import CROPS, SUB_IMAGE, Settings
+from dukd_basicsr.commands.distill.outcome import PICTURES
 from dukd_basicsr.commands.distill.photographs import HELD_OUT, LARGEST_HELD_OUT, Survey, survey
 from dukd_basicsr.commands.distill.request import Request
 from dukd_basicsr.commands.distill.students import Student, choose_student, measure_time
@@ -35,7 +36,7 @@ _PREPARING = 0.15
 """Seconds for a million HR pixels, of one CPU; like the next two from runs on two cores."""
 _EXPORTING = 5.0
 """Of each of the three forms."""
-_SCORING = 1.5
+_SCORING = 0.4
 """Of PSNR, SSIM and pictures, for a million HR pixels and each row of the table."""
 _ROWS = 6
 """Bicubic, the student, its three exported forms, and the teacher."""
@@ -139,8 +140,9 @@ def _estimate(settings: Settings, found: Survey, teacher: Teacher, student_ms: f
         'prepare': 2 + _PREPARING * (train + 2 * held_out),
         'options': 0.1,
         'label': 2 + windows * for_teacher,
-        'train': 5 + VALIDATIONS * held_out * (for_student + _SCORING / 4),
+        'train': 5 + VALIDATIONS * held_out * (for_student + _SCORING),
         'export': 3 * _EXPORTING,
+        'report': 3 + min(1.0, PICTURES / len(sides)) * held_out * (for_teacher + for_student),
         'benchmark': 3 + held_out * (for_teacher + 4 * for_student + _ROWS * _SCORING),
     }
 

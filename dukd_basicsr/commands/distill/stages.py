@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import time
@@ -12,9 +13,10 @@ from pathlib import Path
 
 from dukd_basicsr.commands.distill import photographs
 from dukd_basicsr.commands.distill.calibration import write_calibration
-from dukd_basicsr.commands.distill.commands import Words, run_command, show_command
+from dukd_basicsr.commands.distill.commands import Words, change_folder, run_command, show_command
 from dukd_basicsr.commands.distill.interrupts import say_how_to_go_on
 from dukd_basicsr.commands.distill.options_file import CROPS, SUB_IMAGE, TRAIN_SET, Settings, write_options
+from dukd_basicsr.commands.distill.outcome import write_outcome
 from dukd_basicsr.commands.distill.photographs import CALIBRATION, HELD_OUT, TRAIN
 from dukd_basicsr.commands.distill.plan import Plan, format_time, make_plan
 from dukd_basicsr.commands.distill.record import Record, find_record
@@ -23,7 +25,7 @@ from dukd_basicsr.data.atomic import refuse_unwritable, write_result
 from dukd_basicsr.data.locks import hold
 
 PRECISIONS = ('fp32', 'fp16', 'int8')
-RESULTS = Path('results') / 'benchmark'
+RESULTS, REPORT = Path('results') / 'benchmark', Path('report.html')
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,10 @@ def distill(request: Request, only_plan: bool = False) -> None:
             sys.stdout.write(f'{request.out}: going on with {record.plan.settings.name}.\n')
         for number, stage in enumerate(stages := list_stages(record.plan.settings, request), 1):
             _run(stage, f'{number}/{len(stages)}', record, request)
-    spent, planned = sum(record.spent.values()), sum(record.plan.seconds.values())
+    spent, planned = format_time(sum(record.spent.values())), format_time(sum(record.plan.seconds.values()))
     sys.stdout.write(
-        f'\nDone in {format_time(spent)}, planned {format_time(planned)}. Everything is in {request.out}\n'
+        f'\nDone in {spent}, planned {planned}: {_list_times(record)}.\n'
+        f'The report is {request.out / REPORT}, and all else beside it.\n'
     )
 
 
@@ -122,6 +125,7 @@ def list_stages(settings: Settings, request: Request) -> list[Stage]:
             [['benchmark', '-opt', file, '--weights', *forms, '-o', str(RESULTS), '--pictures']],
             [RESULTS / 'benchmark.json'],
         ),
+        Stage('report', REPORT.name, [], [REPORT], partial(_write_report, request)),
     ]  # fmt: skip
     return [stage for stage in stages if settings.cached or stage.name != 'label']
 
@@ -151,6 +155,20 @@ def _write_options(request: Request, record: Record) -> None:
             *facts,
         ]
         write_result(file, write_options(settings, head).encode())
+
+
+def _write_report(request: Request, record: Record) -> None:
+    """The page; its commands are those of the run and of each stage."""
+    stages = list_stages(record.plan.settings, request)
+    own = [show_command(words, request.own_modules) for stage in stages for words in stage.commands]
+    commands = [request.to_command(), '\n'.join([f'cd {shlex.quote(str(record.root))}', *own])]
+    facts = {**record.plan.facts, 'time': f'{format_time(sum(record.spent.values()))}, {_list_times(record)}'}
+    with change_folder(record.root):
+        write_outcome(record.root, record.plan.settings.name, facts, commands, RESULTS / 'benchmark.json')
+
+
+def _list_times(record: Record) -> str:
+    return ', '.join(f'{name} {format_time(seconds)}' for name, seconds in record.spent.items())
 
 
 def _run(stage: Stage, number: str, record: Record, request: Request) -> None:

@@ -1,0 +1,129 @@
+"""The report of a finished run: one HTML page with the table, the curves, the files, and pictures to compare."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from torch.utils.data import Subset
+
+from dukd_basicsr import options
+from dukd_basicsr.errors import format_count
+from dukd_basicsr.evaluation.benchmark.measure import ImageResult, build_dataset, evaluate
+from dukd_basicsr.evaluation.benchmark.protocol import find_common_protocol
+from dukd_basicsr.evaluation.benchmark.rows import load_networks
+from dukd_basicsr.evaluation.report import Comparison, Form, Report, write_report
+
+PICTURES = 4
+"""Validation photographs that are compared."""
+_ITERATION = re.compile(r'\biter: *([\d,]+), lr:')
+_TERM = re.compile(r'\b(l_\w+): (\S+)')
+_METRIC = re.compile(r'^\t # (\w+): (\S+)')
+_DIGITS = {'psnr': 3, 'ssim': 4}
+Curves = dict[str, list[tuple[int, float]]]
+
+
+def write_outcome(root: Path, name: str, facts: Mapping[str, str], commands: Sequence[str], benchmark: Path) -> None:
+    """Write `report.html` of a run.
+
+    Args:
+        root (Path): The folder of the run; the current one.
+        name (str): The student's.
+        facts (Mapping[str, str]): Word to line.
+        commands (Sequence[str]): What to type to get all of it again.
+        benchmark (Path): What `basicsr benchmark` has written as JSON.
+
+    Raises:
+        RunError: It cannot be written.
+    """
+    rows = json.loads(benchmark.read_text(encoding='utf-8'))['rows']
+    logs = sorted((root / 'experiments' / name).glob('train_*.log'), key=lambda log: log.stat().st_mtime)
+    curves = read_curves(''.join(log.read_text(encoding='utf-8') for log in logs))
+    (set_name,) = rows[0]['scores']
+    references = {row['name']: row for row in rows if row['kind'] in ('teacher', 'bicubic')}
+    for metric in ('psnr', 'ssim'):
+        of_student = curves.pop(metric, [])
+        if of_student:
+            curves[f'{metric.upper()}: {name}'] = of_student
+            ends = of_student[0][0], of_student[-1][0]
+            for other, row in references.items():
+                value = row['scores'][set_name][metric]
+                curves[f'{metric.upper()}: {other}'] = [(end, value) for end in ends] if value is not None else []
+    report = Report(
+        title=f'{name} of {next(row["name"] for row in rows if row["kind"] == "teacher").removesuffix(" (teacher)")}',
+        facts=tuple(facts.items()),
+        headers=('network', 'parameters', 'multiply-accumulates', 'ms an image', 'PSNR, dB', 'SSIM'),
+        rows=[_write_row(row, set_name) for row in rows],
+        comparisons=_compare(root / f'{name}.yml'),
+        forms=_list_forms(root, name, rows, set_name),
+        curves=curves,
+        commands=commands,
+    )
+    write_report(root / 'report.html', report)
+
+
+def read_curves(log: str) -> Curves:
+    """Terms and validation metrics by iteration, from the lines of BasicSR's log.
+
+    A run that was killed and resumed repeats what it had not saved: of two values of an iteration the last one counts.
+
+    Args:
+        log (str): The log files of a run, one after the other. A validation is at the iteration of the last line before
+            it, since `logger.print_freq` divides `val.val_freq`.
+    """
+    found: dict[str, dict[int, float]] = {}
+    iteration = 0
+    for line in log.splitlines():
+        match = _ITERATION.search(line)
+        if match:
+            iteration = int(match[1].replace(',', ''))
+            for term, value in _TERM.findall(line):
+                found.setdefault(f'losses: {term}', {})[iteration] = float(value)
+        elif (match := _METRIC.match(line)) and iteration:
+            found.setdefault(match[1], {})[iteration] = float(match[2])
+    return {curve: sorted(points.items()) for curve, points in found.items()}
+
+
+def _write_row(row: Mapping[str, Any], set_name: str) -> list[str]:
+    scores = row['scores'][set_name]
+    cells = [('-' if scores[metric] is None else f'{scores[metric]:.{digits}f}') for metric, digits in _DIGITS.items()]
+    return [row['name'], format_count(row['params']), format_count(row['macs']), f'{row["ms_per_image"]:.1f}', *cells]
+
+
+def _list_forms(root: Path, name: str, rows: Sequence[Mapping[str, Any]], set_name: str) -> list[Form]:
+    """The checkpoint and the exported files."""
+    by_name = {row['name']: row for row in rows}
+    model = root / 'experiments' / name / 'models' / 'net_g_latest.pth'
+    forms = []
+    for file in [model, *_find_exported(root, name)]:
+        title = 'PyTorch checkpoint' if file == model else f'ONNX {file.stem.rpartition("_")[2]}'
+        row = by_name.get(name if file == model else file.stem)
+        measured = (row['ms_per_image'], row['scores'][set_name]['psnr']) if row else (None, None)
+        forms.append(Form(f'{title}, {file.relative_to(root)}', file.stat().st_size, *measured))
+    return forms
+
+
+def _find_exported(root: Path, name: str) -> list[Path]:
+    return [file for form in ('fp32', 'fp16', 'int8') if (file := root / 'exported' / f'{name}_{form}.onnx').is_file()]
+
+
+def _compare(file: Path) -> dict[str, Comparison]:
+    """What bicubic, the student and the teacher make of a few validation photographs, evenly chosen."""
+    opt = options.load(file)
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    networks = load_networks({file: opt}, device)
+    (dataset_opt,) = find_common_protocol({file: opt}).sets.values()
+    dataset = build_dataset(dataset_opt)
+    step = max(1, len(dataset) // PICTURES)
+    chosen = Subset(dataset, range(0, len(dataset), step)[:PICTURES])
+    return {image.name: _lay_out(image) for image in evaluate(networks, chosen, {}, device, 'report')}
+
+
+def _lay_out(image: ImageResult) -> Comparison:
+    answers = {each.network.kind: cv2.cvtColor(each.sr, cv2.COLOR_BGR2RGB) for each in image.measurements}
+    return {**answers, 'original': cv2.cvtColor(image.gt, cv2.COLOR_BGR2RGB)}
