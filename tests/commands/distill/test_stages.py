@@ -18,7 +18,7 @@ from tests.toys import REPOSITORY, forget_logger
 
 pytestmark = pytest.mark.usefixtures('studio')
 NAME = 'compact_x2_f8c4'
-STAGES = ['prepare', 'options', 'train', 'export', 'benchmark']
+STAGES = ['prepare', 'options', 'train', 'export', 'benchmark', 'report']
 
 
 def test_the_whole_way_and_its_files(capsys, monkeypatch):
@@ -26,7 +26,7 @@ def test_the_whole_way_and_its_files(capsys, monkeypatch):
     assert distill(*SHORT, '--iterations', 4) == 0
     said = capsys.readouterr().out
     assert [line.split(':')[0] for line in said.splitlines() if line.endswith(' s') and 'done in' in line] == [
-        f'[{number}/5] {stage}' for number, stage in enumerate(STAGES, 1)
+        f'[{number}/6] {stage}' for number, stage in enumerate(STAGES, 1)
     ]  # fmt: skip
     root = Path('run')
     for precision in ('fp32', 'fp16', 'int8'):
@@ -38,6 +38,19 @@ def test_the_whole_way_and_its_files(capsys, monkeypatch):
     assert json.loads((root / 'distill.json').read_text())['done'] == STAGES
     assert options.check(options.load(root / f'{NAME}.yml'), root / f'{NAME}.yml', is_train=True) == []
 
+    page = (root / 'report.html').read_text(encoding='utf-8')
+    for shown in (
+        'photographs',
+        f'exported/{NAME}_int8.onnx',
+        'ONNX fp16',
+        '>teacher<',
+        '>original<',
+        'losses',
+        'PSNR',
+        *(f'basicsr {word} ' for word in ('distill', 'prepare', 'train', 'export', 'benchmark')),
+    ):
+        assert shown in page
+
     # The same command finds everything done, and a change that is the user's own in the options file stays.
     file = root / f'{NAME}.yml'
     file.write_text(file.read_text() + '# mine\n')
@@ -45,10 +58,10 @@ def test_the_whole_way_and_its_files(capsys, monkeypatch):
         path: path.stat().st_mtime_ns for path in root.rglob('*') if path.is_file() and path.name != 'distill.json'
     }
     assert distill(*SHORT, '--iterations', 4) == 0
-    assert capsys.readouterr().out.count('done before') == 5
+    assert capsys.readouterr().out.count('done before') == 6
     assert before == {path: path.stat().st_mtime_ns for path in before}
     assert distill(*SHORT, '--iterations', 4, '--plan') == 0
-    assert capsys.readouterr().out.count('(done)') == 5
+    assert capsys.readouterr().out.count('(done)') == 6
 
     # Another request is refused.
     assert distill(*SHORT, '--iterations', 5) == 2
@@ -73,7 +86,7 @@ def test_labels_are_made_where_they_are_cheaper(capsys, monkeypatch):
     monkeypatch.setattr(plan, 'LATE_FROM', 4)
     assert distill(*SHORT, '--iterations', 6) == 0
     said = capsys.readouterr().out
-    assert '[3/6] label: done in' in said
+    assert '[3/7] label: done in' in said
     assert '$ basicsr upcycle -opt' in said
     opt = options.load(Path('run') / f'{NAME}.yml')
     assert opt['datasets']['train']['type'] == 'UpcycledImageDataset'
