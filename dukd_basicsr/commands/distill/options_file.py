@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from dukd_basicsr.commands.distill.real_options import read_degradation, read_kernels
+
 CROPS = 16
 """Zoom-in crops of a sub-image in a cache; docs/study has as many."""
 SUB_IMAGE = 480
@@ -43,6 +45,34 @@ class Settings:
     late: bool
     """Whether part of the batch is upcycled at the end."""
     val_set: str
+    validations: int = 8
+    """How many there are about, in the course of the training."""
+    real: bool = False
+    """Whether LR images are made by Real-ESRGAN's degradations instead of bicubic."""
+
+    @property
+    def model(self) -> str:
+        """`model_type`."""
+        return 'DUKDRealModel' if self.real else 'DUKDModel' if self.late else 'DistillModel'
+
+    @property
+    def train_roots(self) -> dict[str, str]:
+        """The keys of `datasets.train` that name data."""
+        home = f'datasets/{TRAIN_SET}/{TRAIN_SET}'
+        if self.real:
+            return {
+                'dataroot_gt': f'{home}_multiscale_sub',
+                'meta_info': f'{home}_multiscale_sub/meta_info.txt',
+            }
+        return {'dataroot_gt': f'{home}_HR_sub.lmdb', 'dataroot_lq': self.lq_lmdb}
+
+    @property
+    def val_roots(self) -> tuple[str, str]:
+        """HR and LR images that are validated with."""
+        home = f'datasets/{self.val_set}'
+        if self.real:
+            return f'{home}/real_x{self.scale}_seed0/GT', f'{home}/real_x{self.scale}_seed0/LR'
+        return f'{home}/GTmod{self.scale}', f'{home}/LRbicx{self.scale}'
 
     @property
     def lq_lmdb(self) -> str:
@@ -66,8 +96,13 @@ class Settings:
 
     @property
     def val_freq(self) -> int:
-        """Iterations between validations: about eight in all, each after a log line that says its iteration."""
-        return self.print_freq * max(1, self.iterations // 8 // self.print_freq)
+        """Iterations between validations, each after a log line that says its iteration."""
+        return self.print_freq * max(1, self.iterations // self.validations // self.print_freq)
+
+    @property
+    def save_freq(self) -> int:
+        """Iterations between checkpoints."""
+        return self.print_freq * max(1, min(5000, self.iterations // 8) // self.print_freq)
 
 
 def write_options(settings: Settings, head: Sequence[str]) -> str:
@@ -80,8 +115,8 @@ def write_options(settings: Settings, head: Sequence[str]) -> str:
     lines = ''.join(f'# {line}\n' if line else '#\n' for line in head)
     return (
         f'{lines}\n# general settings\nname: {settings.name}  # of the folder in experiments/\n'
-        f'model_type: {"DUKDModel" if settings.late else "DistillModel"}\nscale: {settings.scale}\n'
-        'num_gpu: auto  # all GPUs; 0 for the CPU\nmanual_seed: 10\n\n'
+        f'model_type: {settings.model}\nscale: {settings.scale}\n'
+        f'num_gpu: auto  # all GPUs; 0 for the CPU\nmanual_seed: 10\n\n{_write_degradation(settings)}'
         f'{_write_datasets(settings)}\n# network structures\n{_write_network("network_g", settings.student)}\n'
         f'{_write_network("network_t", settings.teacher)}\n{_write_paths(settings)}\n'
         f'# training settings\ntrain:\n{_write_schedule(settings)}\n{_write_losses(settings)}\n'
@@ -90,24 +125,38 @@ def write_options(settings: Settings, head: Sequence[str]) -> str:
 
 
 def _write_datasets(settings: Settings) -> str:
-    cached, kind = settings.cached, 'UpcycledImageDataset' if settings.cached else 'PairedImageDataset'
-    cache = f'    dataroot_upcycled: {settings.cache}\n' if cached else ''
-    other = 'PairedImageDataset, without dataroot_upcycled: the teacher labels every batch' if cached else (
-        f'UpcycledImageDataset, with dataroot_upcycled: {settings.cache}, after basicsr upcycle: labels are made once'
-    )  # fmt: skip
+    roots = ''.join(f'    {key}: {value}\n' for key, value in settings.train_roots.items())
+    gt, lq = settings.val_roots
     return (
-        f'# dataset and data loader settings\ndatasets:\n  train:\n    name: {TRAIN_SET}\n    type: {kind}\n'
-        f'    # or {other}\n'
-        f'    dataroot_gt: datasets/{TRAIN_SET}/{TRAIN_SET}_HR_sub.lmdb\n    dataroot_lq: {settings.lq_lmdb}\n{cache}'
-        f'    io_backend:\n      type: lmdb\n\n    gt_size: {settings.patch * settings.scale}'
+        f'# dataset and data loader settings\ndatasets:\n  train:\n    name: {TRAIN_SET}\n'
+        f'{_write_kind(settings)}{roots}'
+        f'    io_backend:\n      type: {"disk" if settings.real else "lmdb"}\n\n'
+        f'{read_kernels() if settings.real else ""}    gt_size: {settings.patch * settings.scale}'
         f'  # LR patches of {settings.patch}x{settings.patch}\n    use_hflip: true\n    use_rot: true\n\n'
         f'    # data loader\n    num_worker_per_gpu: {settings.workers}\n    batch_size_per_gpu: {settings.batch}\n'
         '    dataset_enlarge_ratio: 100  # epochs of 100 passes: the workers start anew with each\n'
         '    prefetch_mode: ~\n\n'
         f'  val:\n    name: {settings.val_set}\n    type: PairedImageDataset\n'
-        f'    dataroot_gt: datasets/{settings.val_set}/GTmod{settings.scale}\n'
-        f'    dataroot_lq: datasets/{settings.val_set}/LRbicx{settings.scale}\n    io_backend:\n      type: disk\n'
+        f'    dataroot_gt: {gt}\n    dataroot_lq: {lq}\n    io_backend:\n      type: disk\n'
     )
+
+
+def _write_kind(settings: Settings) -> str:
+    """Of the training set, with the other way to have labels."""
+    if settings.real:
+        return '    type: RealESRGANDataset\n'
+    cache = f'dataroot_upcycled: {settings.cache}'
+    if settings.cached:
+        other = 'PairedImageDataset, without dataroot_upcycled: the teacher labels every batch'
+        return f'    type: UpcycledImageDataset\n    # or {other}\n    {cache}\n'
+    other = 'UpcycledImageDataset after basicsr upcycle, which makes the labels once, with'
+    return f'    type: PairedImageDataset\n    # or {other}\n    # {cache}\n'
+
+
+def _write_degradation(settings: Settings) -> str:
+    if not settings.real:
+        return ''
+    return f'{read_degradation(settings.patch * settings.scale, settings.batch)}\n'
 
 
 def _write_network(key: str, network: Mapping[str, Any]) -> str:
@@ -153,7 +202,7 @@ def _write_losses(settings: Settings) -> str:
     text = '  # losses\n'
     for name, what in (('pixel_opt', 'student against ground truth'), ('kd_opt', 'student against teacher')):
         text += f'  {name}:  # {what}\n    type: L1Loss\n    loss_weight: 1.0\n    reduction: mean\n\n'
-    if settings.late:
+    if settings.late or settings.real:
         text += (
             '  dukd_opt:  # crops of the HR patch, which only the teacher can label\n'
             '    type: L1Loss\n    loss_weight: 1.0\n    reduction: mean\n'
@@ -162,7 +211,7 @@ def _write_losses(settings: Settings) -> str:
             '      ops: [invert, hflip, vflip, transpose]\n      prob: 0.3\n      views: [zoom_in]\n'
             f'    in_batch: {UPCYCLED_SHARE}  # of the samples, in place of pairs: an iteration costs the same\n'
             '    schedule:  # logits distillation first, upcycling at the end\n'
-            f'      start: {round(LATE * settings.iterations)}\n'
+            f'      start: {int(LATE * settings.iterations)}\n'
         )
     return text.rstrip('\n') + '\n'
 
@@ -175,7 +224,7 @@ def _write_validation(settings: Settings) -> str:
     return (
         f'# validation settings\nval:\n  val_freq: {settings.val_freq}\n  save_img: false\n  metrics:\n{metrics}\n'
         f'# logging settings\nlogger:\n  print_freq: {settings.print_freq}\n'
-        f'  save_checkpoint_freq: {min(5000, settings.val_freq)}\n'
+        f'  save_checkpoint_freq: {settings.save_freq}\n'
         '  use_tb_logger: false  # true draws all of it in tensorboard\n'
         '  wandb:\n    project: ~\n    resume_id: ~\n\n'
         '# dist training settings\ndist_params:\n  backend: nccl\n  port: 29500\n'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ from dukd_basicsr.commands.distill.measure import measure_step
 from dukd_basicsr.commands.distill.options_file import CROPS, SUB_IMAGE, Settings
 from dukd_basicsr.commands.distill.outcome import PICTURES
 from dukd_basicsr.commands.distill.photographs import HELD_OUT, LARGEST_HELD_OUT, Survey, survey
+from dukd_basicsr.commands.distill.real_options import SCALE
 from dukd_basicsr.commands.distill.request import Request
 from dukd_basicsr.commands.distill.students import Student, choose_student, measure_time
 from dukd_basicsr.commands.distill.teacher import Teacher, recognise, try_out
@@ -31,7 +33,8 @@ LATE_FROM = 10_000
 paper has them at 250,000. It costs what logits distillation costs."""
 SHORTEST = 50
 """Iterations that --hours must leave."""
-VALIDATIONS = 9
+MOST_VALIDATIONS, VALIDATING = 8, 0.1
+"""In the course of a training, and the share of its time that they may take; there is one at least."""
 _PREPARING = 0.15
 """Seconds for a million HR pixels, of one CPU; like the next two from runs on two cores."""
 _EXPORTING = 5.0
@@ -70,9 +73,15 @@ def make_plan(request: Request) -> tuple[Plan, Survey]:
     Raises:
         UserError: Whatever makes it impossible, see the modules that are called; or --hours that leave no iterations.
     """
+    sys.stderr.write('basicsr distill: looking at the teacher and the photographs, and measuring an iteration ...\n')
     opened = recognise(request.teacher, request.opt)
     on_gpu = torch.cuda.is_available()
     patch, batch = (48, 16) if on_gpu else (32, 8)
+    if request.real and opened.scale != SCALE:
+        raise UserError(
+            f'--real: the degradations are those of x{SCALE}, and the teacher is of x{opened.scale}; leave --real out, '
+            f'or give a teacher of x{SCALE}.'
+        )
     found = survey(request.photos, request.val, patch * opened.scale)
     teacher = try_out(opened, found.held_out)
     student = choose_student(request.student, teacher.scale, request.goal, teacher.figures)
@@ -90,14 +99,17 @@ def make_plan(request: Request) -> tuple[Plan, Survey]:
         cached=False,
         late=False,
         val_set=HELD_OUT.name if request.val is None else 'validation',
+        real=request.real,
     )
-    live, cached = (measure_step(settings, request.teacher, each) for each in (False, True))
+    live = measure_step(settings, request.teacher, cached=False)
+    cached = math.inf if request.real else measure_step(settings, request.teacher, cached=True)
     student_ms = measure_time_of(student)
     seconds = _estimate(settings, found, teacher, student_ms)
     settings = _choose_length(settings, request, live, cached, seconds)
     if settings.late:
         seconds['label'] *= 1 + CROPS * patch**2 / (SUB_IMAGE // teacher.scale) ** 2
-    seconds['train'] += settings.iterations * (cached if settings.cached else live)
+    step = cached if settings.cached else live
+    seconds['train'] += settings.iterations * step + settings.validations * seconds.pop('validation')
     if not settings.cached:
         del seconds['label']
     facts = _describe(request, settings, teacher, student, found, (live, cached, student_ms))
@@ -140,7 +152,8 @@ def _estimate(settings: Settings, found: Survey, teacher: Teacher, student_ms: f
         'prepare': 2 + _PREPARING * (train + 2 * held_out),
         'options': 0.1,
         'label': 2 + windows * for_teacher,
-        'train': 5 + VALIDATIONS * held_out * (for_student + _SCORING),
+        'train': 5.0,
+        'validation': held_out * (for_student + _SCORING),
         'export': 3 * _EXPORTING,
         'report': 3 + min(1.0, PICTURES / len(sides)) * held_out * (for_teacher + for_student),
         'benchmark': 3 + held_out * (for_teacher + 4 * for_student + _ROWS * _SCORING),
@@ -155,21 +168,30 @@ def _choose_length(
     Raises:
         UserError: --hours leave none.
     """
+    validation, label = seconds['validation'], seconds['label']
     if request.iterations is not None:
         total = request.iterations
-        by_cache = seconds['label'] + total * cached < total * live
+        by_cache = label + total * cached < total * live
+        validations = _count_validations(min(label + total * cached, total * live), validation)
     else:
-        budget = 3600 * (request.hours or 0.0) - sum(value for name, value in seconds.items() if name != 'label')
-        lengths = budget / live, (budget - seconds['label']) / cached
+        others = sum(value for name, value in seconds.items() if name not in ('label', 'validation'))
+        budget = 3600 * (request.hours or 0.0) - others
+        validations = _count_validations(budget, validation)
+        budget -= validations * validation
+        lengths = budget / live, (budget - label) / cached
         by_cache, total = lengths[1] > lengths[0], _round_down(max(lengths))
         if total < SHORTEST:
-            least = 3600 * (request.hours or 0.0) - budget + SHORTEST * live
+            least = others + validation + SHORTEST * live
             raise UserError(
                 f'--hours {request.hours:g} leave no time to train in: all else takes about '
-                f'{format_time(sum(seconds.values()) - seconds["label"])}; give at least --hours '
-                f'{math.ceil(least / 36) / 100:g}.'
+                f'{format_time(others + validation)}; give at least --hours {math.ceil(least / 36) / 100:g}.'
             )
-    return replace(settings, iterations=total, cached=by_cache, late=total >= LATE_FROM)
+    return replace(settings, iterations=total, validations=validations, cached=by_cache, late=total >= LATE_FROM)
+
+
+def _count_validations(training: float, each: float) -> int:
+    """How often there is time for one, in seconds."""
+    return min(MOST_VALIDATIONS, max(1, int(VALIDATING * training / each)))
 
 
 def _round_down(value: float) -> int:
@@ -207,7 +229,9 @@ def _describe(
     labels = 'from a cache' if settings.cached else 'made live'
     step, other = (cached, live) if settings.cached else (live, cached)
     way = 'made live' if settings.cached else 'from a cache'
-    method = 'logits distillation' + (', upcycled crops in the last quarter' if settings.late else '')
+    instead = '' if settings.real else f', with labels {way} {other:.3g} s'
+    method = 'logits distillation' + ', upcycled crops in the last quarter' * (settings.late or settings.real)
+    method += ", LR by Real-ESRGAN's degradations" * settings.real
     return {
         'teacher': (
             f'{teacher.describe()}; {teacher.psnr:.2f} dB on crops of your photographs (bicubic {teacher.bicubic:.2f})'
@@ -220,7 +244,7 @@ def _describe(
         ),
         'photographs': f'{len(found.train)} to train on, {len(found.held_out)} {held}{left_out}',
         'method': f'{method}; learning rate {settings.rate:g}, half a cosine',
-        'labels': f'{labels}: an iteration takes {step:.3g} s, with labels {way} {other:.3g} s',
+        'labels': f'{labels}: an iteration takes {step:.3g} s{instead}',
         'length': (
             f'{settings.iterations:,} iterations of {settings.batch} LR patches of {settings.patch}x{settings.patch}'
         ),

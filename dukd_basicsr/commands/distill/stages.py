@@ -83,20 +83,15 @@ def distill(request: Request, only_plan: bool = False) -> None:
 def list_stages(settings: Settings, request: Request) -> list[Stage]:
     """The stages of a plan in their order."""
     file, model = f'{settings.name}.yml', f'experiments/{settings.name}/models/net_g_latest.pth'
-    scale, name = str(settings.scale), settings.name
-    grid = ['--size', str(SUB_IMAGE), '--step', str(SUB_IMAGE), '--min-size', str(settings.patch * settings.scale)]
+    name = settings.name
     crops = ['--per_image', str(CROPS)] if settings.late else []
-    validation = Path('datasets') / settings.val_set
     forms = [f'exported/{name}_{precision}.onnx' for precision in PRECISIONS]
     stages = [
         Stage(
             'prepare',
-            'photographs to LMDBs and a validation set, LR by MATLAB\'s bicubic',
-            [
-                ['prepare', str(TRAIN), '--name', TRAIN_SET, '--scale', scale, *grid, '--codec', 'bmp'],
-                ['prepare', str(HELD_OUT), '--preset', 'benchmark', '--name', settings.val_set, '--scale', scale],
-            ],
-            [Path(settings.lq_lmdb), validation / f'LRbicx{scale}'],
+            'photographs to a training set and a validation set',
+            _prepare(settings),
+            [Path(settings.train_roots['dataroot_gt']), Path(settings.val_roots[1])],
             lambda record: photographs.collect(record.survey, record.root),
         ),
         Stage('options', f'{file}, which is yours from now on', [], [Path(file)], partial(_write_options, request)),
@@ -117,7 +112,7 @@ def list_stages(settings: Settings, request: Request) -> list[Stage]:
             'ONNX in fp32, fp16 and int8, checked against torch',
             [_export(model, form, file, precision) for form, precision in zip(forms, PRECISIONS, strict=True)],
             [Path(form) for form in forms],
-            lambda record: write_calibration(record.root / settings.lq_lmdb, record.root / CALIBRATION),
+            lambda record: write_calibration(settings, record.root, record.root / CALIBRATION),
         ),
         Stage(
             'benchmark',
@@ -128,6 +123,22 @@ def list_stages(settings: Settings, request: Request) -> list[Stage]:
         Stage('report', REPORT.name, [], [REPORT], partial(_write_report, request)),
     ]  # fmt: skip
     return [stage for stage in stages if settings.cached or stage.name != 'label']
+
+
+def _prepare(settings: Settings) -> list[list[str]]:
+    scale, least = str(settings.scale), str(settings.patch * settings.scale)
+    train = ['prepare', str(TRAIN), '--name', TRAIN_SET]
+    held_out = ['prepare', str(HELD_OUT), '--name', settings.val_set, '--scale', scale]
+    if settings.real:
+        return [
+            [*train, '--preset', 'real', '--min-size', least],
+            [*held_out, '--preset', 'real-test'],
+        ]
+    grid = ['--size', str(SUB_IMAGE), '--step', str(SUB_IMAGE)]
+    return [
+        [*train, '--scale', scale, *grid, '--min-size', least, '--codec', 'bmp'],
+        [*held_out, '--preset', 'benchmark'],
+    ]
 
 
 def _export(model: str, form: str, file: str, precision: str) -> list[str]:

@@ -10,6 +10,8 @@ from basicsr.utils.options import ordered_yaml
 from dukd_basicsr import options
 from dukd_basicsr.commands.distill.measure import read_text
 from dukd_basicsr.commands.distill.options_file import write_options
+from dukd_basicsr.commands.distill.real_options import SHIPPED
+from dukd_basicsr.options.shipped import find_folder
 from tests.commands.distill.toy_distillation import SETTINGS, TEACHER
 from tests.toys import STUDENT
 
@@ -36,11 +38,32 @@ def test_it_is_checked_and_read_alike_by_stock_basicsr(cached, late, teacher, tm
     assert opt['train']['scheduler']['periods'] == [opt['train']['total_iter']] == [12_000]
 
 
+def test_degradations_are_those_of_the_shipped_file():
+    networks = {'student': {**STUDENT, 'upscale': 4}, 'teacher': {**TEACHER, 'upscale': 4}}
+    opt = read_text(write_options(replace(SETTINGS, real=True, scale=4, **networks), ()))
+    shipped = options.load(find_folder() / SHIPPED)
+    assert opt['model_type'] == shipped['model_type'] == 'DUKDRealModel'
+    own = {'gt_size', 'queue_size', 'gt_usm', 'name', 'manual_seed'}
+    kept = [name for name, value in shipped.items() if not isinstance(value, dict) and name not in own]
+    assert len(kept) > 15
+    assert {name: opt[name] for name in kept} == {name: shipped[name] for name in kept}
+    assert opt['gt_size'] == opt['datasets']['train']['gt_size'] == 128
+    assert opt['queue_size'] % opt['datasets']['train']['batch_size_per_gpu'] == 0
+    kernels = [
+        name
+        for name in shipped['datasets']['train']
+        if any(word in name for word in ('kernel', 'blur', 'sinc', 'beta'))
+    ]
+    assert len(kernels) == 15
+    assert all(opt['datasets']['train'][name] == shipped['datasets']['train'][name] for name in kernels)
+
+
 @pytest.mark.parametrize('iterations', [1, 7, 100, 250_000])
 def test_a_run_of_any_length_is_validated_and_saved(iterations):
-    opt = read_text(write_options(replace(SETTINGS, iterations=iterations), ()))
+    opt = read_text(write_options(replace(SETTINGS, iterations=iterations, late=True), ()))
+    assert opt['val']['val_freq'] % opt['logger']['print_freq'] == 0  # so that the log says when it was
     assert 1 <= opt['val']['val_freq'] <= iterations
-    assert 1 <= opt['logger']['save_checkpoint_freq'] <= max(opt['val']['val_freq'], 1)
+    assert 1 <= opt['logger']['save_checkpoint_freq'] <= iterations
     assert opt['logger']['print_freq'] <= iterations
 
 

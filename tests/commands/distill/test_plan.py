@@ -42,15 +42,20 @@ def test_the_plan_says_all_and_leaves_nothing(capsys):
     [
         (1.0, 0.9, {'iterations': 10}, (10, False)),  # labels take longer than they save
         (1.0, 0.1, {'iterations': 10_000}, (10_000, True)),
-        (1.0, 0.5, {'hours': 1.0}, (7000, True)),  # 3600 s - 10 s - 90 s of labels, in half seconds
+        (1.0, 0.5, {'hours': 1.0}, (6900, True)),  # 3600 s - 10 s - 8 validations - 90 s of labels, in half seconds
         (1.0, 0.99, {'hours': 1.0}, (3500, False)),
     ],
 )
 def test_the_cheaper_way_for_the_length(live, cached, length, expected):
     asked = replace(REQUEST, **length)
-    found = planning._choose_length(SETTINGS, asked, live, cached, {'label': 90.0, 'export': 10.0})
+    found = planning._choose_length(SETTINGS, asked, live, cached, {'label': 90.0, 'export': 10.0, 'validation': 1.0})
     assert (found.iterations, found.cached) == expected
     assert found.late == (found.iterations >= 10_000)
+
+
+@pytest.mark.parametrize(('training', 'each', 'count'), [(1000, 1, 8), (1000, 50, 2), (1000, 101, 1), (10, 1000, 1)])
+def test_validations_take_a_tenth_of_the_training(training, each, count):
+    assert planning._count_validations(training, each) == count
 
 
 def test_a_plan_is_kept_as_it_is():
@@ -102,6 +107,15 @@ def test_photographs_that_do_not_do(capsys, tmp_path):
     ):
         assert main(['distill', 'teacher.pth', folder, *SHORT]) == 2
         assert said in ' '.join(capsys.readouterr().err.split())
+    assert listing() == before
+
+
+def test_real_degradations_are_those_of_x4(capsys):
+    before = listing()
+    assert distill(*SHORT, '--real') == 2
+    assert '--real: the degradations are those of x4, and the teacher is of x2' in ' '.join(
+        capsys.readouterr().err.split()
+    )
     assert listing() == before
 
 

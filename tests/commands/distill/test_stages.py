@@ -14,7 +14,8 @@ from dukd_basicsr.cli import main
 from dukd_basicsr.commands.distill import plan, stages
 from dukd_basicsr.networks.open_network import open_network
 from tests.commands.distill.toy_distillation import SHORT, distill, studio  # noqa: F401  the fixture
-from tests.toys import REPOSITORY, forget_logger
+from tests.images import fill
+from tests.toys import REPOSITORY, forget_logger, save_weights
 
 pytestmark = pytest.mark.usefixtures('studio')
 NAME = 'compact_x2_f8c4'
@@ -92,6 +93,18 @@ def test_labels_are_made_where_they_are_cheaper(capsys, monkeypatch):
     assert opt['datasets']['train']['type'] == 'UpcycledImageDataset'
     assert (Path('run') / opt['datasets']['train']['dataroot_upcycled']).is_dir()
     assert opt['train']['dukd_opt']['in_batch'] == 0.375
+
+
+def test_real_degradations_go_the_whole_way(capsys):
+    save_weights(Path('teacher.pth'), {'type': 'SRVGGNetCompact', 'num_feat': 24, 'num_conv': 6, 'upscale': 4})
+    fill(Path('photos'), *[(132 + n, 140) for n in range(8)])
+    for number in range(9, 13):
+        Path('photos', f'{number:04d}.png').unlink()
+    assert distill('--params', '6K', '-o', 'run', '--iterations', '2', '--real') == 0
+    said = capsys.readouterr().out
+    assert "LR by Real-ESRGAN's degradations" in said
+    assert '--preset real-test' in said
+    assert Path('run/report.html').is_file()
 
 
 def test_a_signal_in_the_training_and_the_same_command(capsys):
