@@ -50,13 +50,13 @@ def open_page(browser, viewport=DESKTOP, **settings):
 
 
 @contextmanager
-def serve(folder):
-    """A web server of this machine alone, for one folder.
+def serve(folder, handler=None):
+    """A web server of this machine alone, for one folder; a handler of one's own may send more headers.
 
     Yields:
         str: Its address.
     """
-    server = ThreadingHTTPServer(('127.0.0.1', 0), partial(_Quiet, directory=str(folder)))
+    server = ThreadingHTTPServer(('127.0.0.1', 0), partial(handler or Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -67,6 +67,8 @@ def serve(folder):
         thread.join()
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class Quiet(SimpleHTTPRequestHandler):
+    """Files, and no line for each of them."""
+
     def log_message(self, *args):
         """Nothing: the tests look at the page."""

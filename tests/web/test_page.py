@@ -14,7 +14,7 @@ from dukd_basicsr.upscale.images import Picture
 from dukd_basicsr.web import page as web_page
 from dukd_basicsr.web.page import export_web
 from dukd_basicsr.web.runtime import FILES, find_runtime
-from tests.browser import DESKTOP, TELEPHONE, open_browser, open_page, serve
+from tests.browser import DESKTOP, TELEPHONE, Quiet, open_browser, open_page, serve
 from tests.images import PHOTO
 from tests.toys import EXPORTED, STUDENT, save_weights
 
@@ -70,8 +70,8 @@ def visit(browser):
     """From a folder to its page, opened; at the end nothing has been complained of or asked of others."""
     opened = []
 
-    def open_site(folder, viewport=DESKTOP, before=''):
-        server = serve(folder)
+    def open_site(folder, viewport=DESKTOP, before='', handler=None):
+        server = serve(folder, handler)
         address = server.__enter__()
         page, complaints, asked = open_page(browser, viewport)
         opened.append((server, address, page, complaints, asked))
@@ -148,6 +148,23 @@ def test_result_is_that_of_onnxruntime_for_the_whole_picture(make_site, visit, t
     assert (result != expected).mean() < 0.01
     assert abs(bicubic - make_enlarger(net).enlarge_bicubic(Picture(pixels))).max() <= 1
     assert abs(result - bicubic).mean() > 3  # or equal pictures would say nothing
+
+
+class Isolated(Quiet):
+    """With what browsers ask of a server before threads may share memory."""
+
+    def end_headers(self):
+        self.send_header('Cross-Origin-Opener-Policy', 'same-origin')
+        self.send_header('Cross-Origin-Embedder-Policy', 'require-corp')
+        super().end_headers()
+
+
+def test_several_threads_compute_the_same(make_site, visit, tmp_path, require_equal):
+    site, pixels = make_site(), cut_photo()
+    page = visit(site, handler=Isolated)
+    assert page.evaluate('crossOriginIsolated')
+    result, _ = enlarge(page, save(tmp_path, pixels))
+    require_equal(result, ask_onnxruntime(site, pixels)[0])
 
 
 def test_tiles_that_see_less_would_show_seams(make_site, visit, tmp_path, monkeypatch):

@@ -59,8 +59,8 @@ def _format_parts(report: Report) -> Iterator[str]:
         yield f'<h2>Results</h2>\n{_format_table(report.headers, report.rows)}'
     if report.comparisons:
         yield (
-            '<h2>Side by side</h2>\n<p class="note">Drag the divider, or move it with the arrow keys. Click a place, '
-            f'or use the small sliders, to see it magnified.</p>\n{format_comparisons(report.comparisons)}'
+            '<h2>Side by side</h2>\n<p class="note screen">Drag the divider, or move it with the arrow keys. Click '
+            f'a place, or use the small sliders, to see it magnified.</p>\n{format_comparisons(report.comparisons)}'
         )
     if report.forms:
         yield f'<h2>Files</h2>\n{_format_forms(report.forms)}'
@@ -72,19 +72,20 @@ def _format_parts(report: Report) -> Iterator[str]:
         yield f'<h2>Again</h2>\n<p class="note">The commands that lead here:</p>\n{commands}\n'
 
 
-def _format_table(headers: Sequence[str], rows: Sequence[Sequence[str]], kind: str = '') -> str:
-    """Of text; the first cell of a row is its heading. `kind` is a class of the style sheet."""
+def _format_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Of text; the first cell of a row is its heading."""
     head = ''.join(f'<th scope="col">{escape(header)}</th>' for header in headers)
     body = ''.join(
         f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
         for row in rows
     )
-    return _wrap_table(head, body, kind)
+    return _wrap_table(head, body, 'results')
 
 
-def _wrap_table(head: str, body: str, kind: str = '') -> str:
+def _wrap_table(head: str, body: str, kind: str) -> str:
+    """In a frame that scrolls where the screen is narrow; `kind` is its name, and a class of the style sheet."""
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Table"><table class="{kind}">'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Table of {kind}"><table class="{kind}">'
         f'<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>\n'
     )
 
@@ -101,7 +102,7 @@ def _format_forms(forms: Sequence[Form]) -> str:
         f'<td>{_format_number(form.psnr, 3)}</td></tr>'
         for form in forms
     )
-    return _wrap_table(head, body, 'forms')
+    return _wrap_table(head, body, 'files')
 
 
 def _format_size(size: int) -> str:

@@ -59,6 +59,17 @@ def test_divider_follows_the_pointer(page):
     assert float(page.get_by_role('slider', name='Divider').input_value()) == pytest.approx(25, abs=3)
 
 
+def test_a_click_magnifies_what_is_there(page):
+    stage = page.locator('.stage')
+    for x, y in ((0.9, 0.1), (0.2, 0.6)):
+        stage.scroll_into_view_if_needed()
+        box = stage.bounding_box()
+        page.mouse.click(box['x'] + x * box['width'], box['y'] + y * box['height'])
+        for name, share, size in (('across', x, 60), ('down', y, 40)):
+            slider = page.get_by_role('slider', name=f'Zoomed part, {name}')
+            assert float(slider.input_value()) == pytest.approx(share * size, abs=1)
+
+
 def test_any_two_are_compared_and_never_one_with_itself(page):
     sources = page.evaluate("[...document.querySelectorAll('.figures img')].map((image) => image.src)")
     names = ['teacher', 'student', 'bicubic', HOSTILE]
