@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from dukd_basicsr import __version__
 from dukd_basicsr.commands import COMMANDS, WITH_OWN_MODULES, user_modules
+from dukd_basicsr.commands.parser import CommandParser
 from dukd_basicsr.errors import UserError, did_you_mean, report
 
 
@@ -74,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of all commands; each sets `run`."""
     parser = argparse.ArgumentParser(prog='basicsr', description='BasicSR with knowledge distillation (DUKD).')
     parser.add_argument('--version', action='version', version=f'dukd-basicsr {__version__}')
-    commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND', parser_class=CommandParser)
     for name, command in COMMANDS.items():
         sub = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
         command.add_arguments(sub)

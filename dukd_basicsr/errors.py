@@ -6,6 +6,7 @@ import difflib
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import ClassVar
 
@@ -55,6 +56,20 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     allowed = sorted(allowed)
     close = difflib.get_close_matches(str(name), allowed, n=1, cutoff=0.6)
     return f' Did you mean "{close[0]}"?' if close else f' Allowed: {", ".join(allowed)}.'
+
+
+def say_where(path: str | Path, root: Path | None = None) -> str:
+    """Where something was looked for that is not there, for the end of "there is no FILE".
+
+    Args:
+        path (str | Path): As the user wrote it.
+        root (Path | None): What relative paths start from; default: the current folder.
+
+    Returns:
+        str: ' in /home/me/sr' for a relative path, '' for one that tells its place itself.
+    """
+    told = os.path.isabs(os.path.expanduser(path))
+    return '' if told else f' in {(root or Path()).absolute()}'
 
 
 def format_bytes(number: int) -> str:

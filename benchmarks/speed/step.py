@@ -152,7 +152,7 @@ def model_step(job: dict, folder: Path) -> Callable[[int], None]:
     from basicsr.models import build_model
 
     from dukd_basicsr.distillation.teacher import NoTeacher
-    from dukd_basicsr.models import DistillModel
+    from dukd_basicsr.models.distill_model import DistillModel
     from dukd_basicsr.networks.weights import build_network
 
     opt, build_teacher = options_of(job, folder), DistillModel._build_teacher

@@ -7,7 +7,7 @@ from pathlib import Path
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
-from dukd_basicsr.errors import UserError
+from dukd_basicsr.errors import UserError, say_where
 from dukd_basicsr.networks.padding import SizeRequirement
 from dukd_basicsr.networks.weights import refuse_damaged, refuse_no_numbers
 
@@ -33,7 +33,10 @@ class Spandrel(nn.Module):
         except ImportError:
             raise UserError('type: Spandrel needs the package spandrel: pip install spandrel.') from None
         if path is None or not Path(path).is_file():
-            raise UserError(f'type: Spandrel reads the network from its checkpoint, but there is no file {path}.')
+            where = say_where(path or '')
+            raise UserError(
+                f'type: Spandrel reads the network from its checkpoint, but there is no file {path}{where}.'
+            )
         refuse_damaged(Path(path))
         try:
             descriptor = spandrel.ModelLoader('cpu').load_from_file(path)

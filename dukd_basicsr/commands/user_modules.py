@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from dukd_basicsr.commands import basicsr_copy
-from dukd_basicsr.errors import UserError
+from dukd_basicsr.errors import UserError, say_where
 
 FLAG = '--import'
 _PIP = {
@@ -99,7 +99,9 @@ def _load(name: Path) -> None:
 
 def _load_file(file: Path) -> None:
     if not file.is_file():
-        raise UserError(f'--import {file}: no such Python file; name the file that registers what is yours.')
+        raise UserError(
+            f'--import {file}: no such Python file{say_where(file)}; name the file that registers what is yours.'
+        )
     _import_from(file.stem, file.resolve().parent, file, file.resolve())
 
 

@@ -1,12 +1,15 @@
 """All that is changed in stock BasicSR 1.4.2 and torchvision: one function per defect, each with its reason.
 
-`prepare_import()` before the first `import basicsr`, `patch_basicsr()` after it; `dukd_basicsr.plugin` does both.
+`prepare_import()` before the first `import basicsr`, `patch_basicsr()` after it; `set_up_basicsr()` does both.
 Importing this package loads neither torch nor basicsr. Line numbers are those of BasicSR 1.4.2 as pip installs it.
 """
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from dukd_basicsr.compat.base_model import (
@@ -32,8 +35,9 @@ from dukd_basicsr.compat.registry import get_registered
 from dukd_basicsr.compat.swinir import calculate_mask
 from dukd_basicsr.compat.train import check_resume, create_train_val_dataloader, load_resume_state, train_pipeline
 from dukd_basicsr.compat.validation import dist_validation, nondist_validation
+from dukd_basicsr.errors import UserError
 
-__all__ = ['PATCHES', 'check_basicsr_version', 'patch_basicsr', 'prepare_import', 'stock']
+__all__ = ['PATCHES', 'check_basicsr_version', 'patch_basicsr', 'prepare_import', 'set_up_basicsr', 'stock']
 
 PATCHES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ('basicsr.utils.options', 'ordered_yaml', ordered_yaml),
@@ -65,6 +69,30 @@ PATCHES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ('basicsr.train', 'train_pipeline', train_pipeline),
 )
 """Module, name in it, and the function of ours that takes its place wherever BasicSR has bound it."""
+
+
+@functools.cache
+def set_up_basicsr() -> None:
+    """Import BasicSR and put our functions in the place of its own. Calling it again changes nothing.
+
+    Raises:
+        UserError: It, or a package it needs, is not installed; with the commands that install it. Or it is not 1.4.x.
+    """
+    try:
+        prepare_import()
+        import_module('basicsr')
+    except ModuleNotFoundError as error:
+        messages = [
+            f'BasicSR cannot be imported: no module named {error.name}. Install it in two steps, so that torch is '
+            'downloaded once:',
+            '  pip install torch torchvision setuptools wheel cython numpy',
+            '  pip install --no-build-isolation basicsr==1.4.2',
+        ]
+        if sys.version_info >= (3, 13):
+            messages.append('BasicSR cannot be built on Python 3.13 and later: make the environment with 3.10-3.12.')
+        raise UserError(*messages) from error
+    check_basicsr_version()
+    patch_basicsr()
 
 
 def patch_basicsr() -> None:

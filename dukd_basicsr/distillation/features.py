@@ -71,6 +71,13 @@ class FeatureTerms(nn.Module):
             self._connect(networks, probe, torch.Generator().manual_seed(seed))
             self._prepare_continuations(networks, probe, precisions)
 
+    def describe_taps(self) -> list[str]:
+        """What is compared, a line for each loss that reads features: 'fakd compares body.0 -> body.1, ...'."""
+        return [
+            f'{name} compares {", ".join(map(" -> ".join, zip(pairs.student, pairs.teacher, strict=True)))}'
+            for name, pairs in self.pairs.items()
+        ]
+
     def __bool__(self) -> bool:
         return len(self.losses) > 0
 

@@ -142,6 +142,8 @@ class DistillModel(SRModel):
                 'train.feature_opt: features are read on several GPUs as one process for each; add '
                 '--launcher pytorch and start it with torchrun.'
             )
+        for line in features.describe_taps():
+            get_root_logger().info('Features, student -> teacher: %s', line)
         return features.to(self.device)
 
     def setup_optimizers(self) -> None:

@@ -14,6 +14,11 @@ from dukd_basicsr.networks import layouts
 from dukd_basicsr.networks.layouts.layout import Recognised
 from dukd_basicsr.networks.weights import Weights, read_weights
 
+_OWN = (
+    'A network of your own needs no conversion: name it in network_t, and to the command that builds it add --import '
+    'FILE.py.'
+)
+
 
 def convert_checkpoint(source: Path, target: Path, arch: str | None = None, param_key: str | None = 'params') -> None:
     """Write the weights of `source` under BasicSR's names to `target`; print its layout and its `network_t`.
@@ -33,7 +38,7 @@ def convert_checkpoint(source: Path, target: Path, arch: str | None = None, para
     if target.exists():
         raise UserError(f'{target} exists already; give another name or delete it.')
     if arch is not None and arch not in layouts.ARCHITECTURES:
-        raise UserError(f'--arch {arch}: no such network.{did_you_mean(arch, layouts.ARCHITECTURES)}')
+        raise UserError(f'--arch {arch}: no such network.{did_you_mean(arch, layouts.ARCHITECTURES)} {_OWN}')
     weights = read_weights(source, param_key)
     layout = weights.layout or layouts.recognise(weights)
     if layout is None:
@@ -52,7 +57,7 @@ def _say_unknown(source: Path, weights: Weights) -> str:
     names = ', '.join(list(weights)[:6])
     return (
         f'{source}: no known layout; its names begin with {names}. Known: {layouts.KNOWN}. For a teacher, try '
-        'network_t: {type: Spandrel}, which knows many more and needs no conversion.'
+        f'network_t: {{type: Spandrel}}, which knows many more and needs no conversion. {_OWN}'
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from dukd_basicsr import options
-from dukd_basicsr.errors import UserError
+from dukd_basicsr.errors import UserError, say_where
 from dukd_basicsr.networks import layouts
 from dukd_basicsr.networks.build import build, count_input_channels, describe, load_network
 from dukd_basicsr.networks.padding import PROBE_SIZE, answer_zeros
@@ -55,7 +55,9 @@ def open_network(path: Path, opt: Path | None = None, param_key: str | None = No
         UserError: No such file, damaged, of no known network, or it does not fit the options file.
     """
     if not path.is_file():
-        raise UserError(f'{path}: there is no such file; give the path of a checkpoint or an exported network.')
+        raise UserError(
+            f'{path}: there is no such file{say_where(path)}; give the path of a checkpoint or an exported network.'
+        )
     if path.suffix.lower() == '.onnx':
         return _open_exported(path)
     name, network = path.stem, None
@@ -112,7 +114,7 @@ def _open_by_spandrel(path: Path, weights: Weights) -> Opened:
         names = ', '.join(list(weights)[:4])
         raise UserError(
             f'{path}: no known network; its names begin with {names}. Known: {layouts.KNOWN}; give the '
-            f'options file of another one: -opt FILE. ({error})'
+            f'options file of another one: -opt FILE, and for one of your own add --import FILE.py. ({error})'
         ) from None
     return _ask_scale(path.stem, net, net.channels, path, None, ())
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dukd_basicsr.errors import UserError
+from dukd_basicsr.errors import UserError, say_where
 from dukd_basicsr.networks import layouts
 from dukd_basicsr.networks.layouts import Recognised
 from dukd_basicsr.networks.layouts.layout import find_architecture
@@ -67,7 +67,7 @@ def read_weights(path: str | Path, param_key: str | None = 'params') -> Weights:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f'{path}: there is no such checkpoint file.')
+        raise UserError(f'{path}: there is no such checkpoint file{say_where(path)}.')
     refuse_damaged(path)
     content = _read_safetensors(path) if path.suffix.lower() == '.safetensors' else _unpickle(path)
     key, chosen = _choose(content, param_key, path)

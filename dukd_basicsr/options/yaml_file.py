@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from dukd_basicsr.errors import did_you_mean
+from dukd_basicsr.errors import did_you_mean, say_where
 from dukd_basicsr.options import safe_yaml
 from dukd_basicsr.options.report import OptionsError, show
 
@@ -87,7 +87,7 @@ def _read(path: Path) -> str:
             if siblings
             else f' {path.parent} has no options files; copy a shipped one: basicsr options copy {path.stem}.'
         )
-        raise OptionsError(f'{path}: there is no such file.{hint}') from None
+        raise OptionsError(f'{path}: there is no such file{say_where(path)}.{hint}') from None
     except OSError as error:
         raise OptionsError(f'{path}: cannot be read: {error.strerror}.') from None
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch.distributed as dist
 from basicsr.utils.misc import check_resume
 
-from dukd_basicsr.errors import UserError
+from dukd_basicsr.errors import UserError, say_where
 from dukd_basicsr.training import checkpoints
 
 
@@ -67,8 +67,8 @@ def _choose(opt: dict[str, Any]) -> tuple[str | None, list[str]]:
             )
     if given and not Path(given).is_file():
         raise UserError(
-            f'path.resume_state: there is no file {given}; give a file of {states}, or remove the key and add '
-            '--auto_resume.'
+            f'path.resume_state: there is no file {given}{say_where(given)}; give a file of {states}, or remove the '
+            'key and add --auto_resume.'
         )
     return given or None, []
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dukd_basicsr.data import images
 from dukd_basicsr.data.atomic import refuse_unwritable
-from dukd_basicsr.errors import UserError
+from dukd_basicsr.errors import UserError, say_where
 
 SUFFIXES = (*images.SUFFIXES, '.gif')
 """Taken from folders; a file that is named itself may have any."""
@@ -73,7 +73,9 @@ def _find(inputs: Iterable[Path], out: str) -> Iterator[tuple[Path, Path]]:
             yield path, Path(path.name)
             continue
         if not os.path.isdir(path):
-            raise UserError(f'{path}: there is no such file or folder; give images, or folders of images.')
+            raise UserError(
+                f'{path}: there is no such file or folder{say_where(path)}; give images, or folders of images.'
+            )
         found = list(_walk(path, out))
         if not found:
             raise UserError(f'{path}: no images in this folder or below; {", ".join(SUFFIXES)} are taken.')

@@ -68,6 +68,59 @@ def test_several_files_may_follow_one_import():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        ('upscale -x.png -o out --weights w.pth', '-x.png'),
+        ('upscale a.png --x.jpeg -o out --weights w.pth', '--x.jpeg'),
+        ('train -opt -toy.yml', '-toy.yml'),
+        ('export -weights -o out.onnx', '-weights'),  # a file that is there
+    ],
+)
+def test_a_file_name_that_begins_with_a_dash(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / '-weights').touch()
+    command = words.split()[0]
+    assert cli.main(words.split()) == 2
+    assert capsys.readouterr().err == (
+        f'basicsr {command}: {said}: a name that begins with a dash is taken for an option; write ./{said}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    'words',
+    ['upscale ./-x.png -o out.d --weights w.pth', 'upscale -o.hidden --weights w.pth -- -x.png', 'train -opt a.yml'],
+)
+def test_other_words_that_begin_with_a_dash_are_taken_as_they_are(words):
+    args = cli.build_parser().parse_args(words.split())
+    assert args.command == words.split()[0]
+    assert getattr(args, 'images', [Path('-x.png')]) == [Path('-x.png')]
+
+
+def test_an_unknown_option_is_still_refused_by_argparse(capsys):
+    with pytest.raises(SystemExit, match='2'):
+        cli.main(['train', '-opt', 'a.yml', '--chek'])
+    assert 'unrecognized arguments: --chek' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        ('train -opt none.yml', 'none.yml: there is no such file in {here}.'),
+        ('export none.pth -o x.onnx', 'none.pth: there is no such file in {here}; give'),
+        ('upscale none.png -o out --weights w.pth', 'none.png: there is no such file or folder in {here}; give'),
+        ('convert none.pth x.pth', 'none.pth: there is no such checkpoint file in {here}.'),
+        ('train --import none.py -opt a.yml', '--import none.py: no such Python file in {here}; name'),
+        ('export /none/none.pth -o x.onnx', '/none/none.pth: there is no such file; give'),
+    ],
+)
+def test_what_is_not_there_is_said_to_be_missing_in_a_folder(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save_weights(tmp_path / 'w.pth', TEACHER)
+    assert cli.main(words.split()) == 2
+    assert f': {said.format(here=tmp_path)}' in capsys.readouterr().err
+
+
 def test_the_command_to_go_on_with_has_all_that_was_typed():
     words = ['train', '--import', 'a b.py', '-opt', 'a.yml', '--debug', '--force_yml', 'name=x', 'train:optim_g:lr=1']
     args = cli.build_parser().parse_args(words)

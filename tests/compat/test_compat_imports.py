@@ -39,6 +39,7 @@ def failure(run):
 torch.ops.load_library = no_library
 seen = {'stock_torchvision': failure(lambda: __import__('torchvision'))}
 from dukd_basicsr import compat
+sys.meta_path.pop(0)  # dukd_basicsr's, which would do what is shown step by step here
 compat.imports.declare_torchvision_operators()
 import torchvision
 boxes, scores = torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.ones(1)
@@ -59,6 +60,13 @@ def _python(code):
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_where_basicsr_is_may_be_asked_without_torch():
+    code = (
+        'import sys, importlib.util, dukd_basicsr; importlib.util.find_spec("basicsr"); print("torch" in sys.modules)'
+    )
+    assert _python(code).strip() == 'False'
 
 
 def test_import_from_nothing():
@@ -124,7 +132,7 @@ def test_without_basicsr_the_plugin_says_how_to_install_it(monkeypatch, version,
     monkeypatch.setitem(sys.modules, 'basicsr', None)
     monkeypatch.setattr(sys, 'version_info', version)
     with pytest.raises(UserError, match=r'pip install --no-build-isolation basicsr==1\.4\.2') as caught:
-        dukd_basicsr.plugin._import_basicsr()
+        compat.set_up_basicsr.__wrapped__()
     assert 'no module named basicsr' in str(caught.value)
     assert ('3.10-3.12' in str(caught.value)) is hint
 

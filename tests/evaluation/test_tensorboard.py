@@ -19,7 +19,7 @@ from dukd_basicsr.evaluation.pictures import MARGIN
 from dukd_basicsr.evaluation.teacher_metrics import log_teacher_metrics
 from dukd_basicsr.evaluation.tensorboard import CROP, SHOWN, TeacherImages, draw_crops
 from dukd_basicsr.evaluation.validation import Share, validate
-from dukd_basicsr.models import DUKDModel
+from dukd_basicsr.models.dukd_model import DUKDModel
 from tests.evaluation.toy_validation import METRICS, SIZES, loader_of, options, write_images
 from tests.toys import Exploding
 from tests.training import test_loop as test_compat_train

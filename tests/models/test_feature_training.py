@@ -34,6 +34,9 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(workplace, written):  # noq
         log = max(folder.glob('train_*.log'), key=lambda path: path.stat().st_mtime).read_text()
         assert ' l_fitnet: ' in log
         assert ' l_fakd: ' in log
+        assert log.count('Features, student -> teacher') == len(FEATURES)
+        for loss in FEATURES:  # the default pairs: one block in the student, the last of two in the teacher
+            assert f'Features, student -> teacher: {loss} compares body.0 -> body.1\n' in log
         state = torch.load(folder / 'training_states' / '4.state', weights_only=True)
         ends.append((torch.load(folder / 'models' / 'net_g_4.pth', weights_only=True), state['adapters'],
                      state['optimizers']))  # fmt: skip

@@ -105,7 +105,8 @@ MISTAKES = [
     ({'train.ema_decay': 1}, 'train.ema_decay: 1 is too large; it must be below 1.'),
     ({'train.pixel_opt.loss_weight': -1}, 'train.pixel_opt.loss_weight: -1 is too small; the least is 0.'),
     ({'train.pixel_opt.reduction': 'none'}, 'train.pixel_opt.reduction: "none" is unknown. Allowed: mean, sum.'),
-    ({'train.pixel_opt.type': 'L1Losss'}, 'train.pixel_opt.type: "L1Losss" is not registered. Did you mean "L1Loss"?'),
+    ({'train.pixel_opt.type': 'L1Losss'}, 'train.pixel_opt.type: "L1Losss" is not registered. Did you mean "L1Loss"? '
+      'For one of your own, add --import FILE.py.'),
     ({'train.pixel_opt.eps': 1}, 'train.pixel_opt.eps: unknown key. Allowed: loss_weight, reduction, type.'),
     ({'train.perceptual_opt': {'type': 'PerceptualLoss', 'layer_weights': {}}},
      'train.perceptual_opt: DUKDModel does not read it; only SRModel does.'),
@@ -131,8 +132,10 @@ MISTAKES = [
      "train.dukd_opt.n_gt_sub: this is the authors' key; write zoom_in: {num: 1}, or zoom_in: ~."),
     ({'train.noisy': {'prob': 0.3}},
      "train.noisy: this is the authors' key; write train.dukd_opt.consistency: {prob: 0.3}, or consistency: ~."),
-    ({'model_type': 'DUKD'}, 'model_type: "DUKD" is not registered. Did you mean "DUKDModel"?'),
-    ({'model_type': 'BaseKD'}, 'model_type: "BaseKD" is not registered. Did you mean "DistillModel"?'),
+    ({'model_type': 'DUKD'}, 'model_type: "DUKD" is not registered. Did you mean "DUKDModel"? '
+      'For one of your own, add --import FILE.py.'),
+    ({'model_type': 'BaseKD'}, 'model_type: "BaseKD" is not registered. Did you mean "DistillModel"? '
+      'For one of your own, add --import FILE.py.'),
     ({'model_type': 'DistillModel'}, 'train.dukd_opt: DistillModel does not read it; write model_type: DUKDModel.'),
     ({'model_type': 'DistillModel', 'train.dukd_opt': DELETE, 'train.kd_opt': DELETE},
      'train.kd_opt: missing key: DistillModel needs this loss; without teacher: model_type: SRModel.'),
@@ -150,7 +153,8 @@ MISTAKES = [
     ({'path.teacher': 'w.pth'},
      'path.teacher: unknown key. Allowed: experiments_root, ignore_resume_networks, param_key_g, param_key_t, '
      'pretrain_network_g, pretrain_network_t, results_root, resume_state, strict_load_g, strict_load_t.'),
-    ({'network_g.type': 'EDSRR'}, 'network_g.type: "EDSRR" is not registered. Did you mean "EDSR"?'),
+    ({'network_g.type': 'EDSRR'}, 'network_g.type: "EDSRR" is not registered. Did you mean "EDSR"? '
+      'For one of your own, add --import FILE.py.'),
     ({'network_g.num_fead': 3}, 'network_g.num_fead: unknown key. Did you mean "num_feat"?'),
     ({'network_g.num_in_ch': DELETE}, 'network_g.num_in_ch: missing key: EDSR needs this argument.'),
     ({'network_g.upscale': 2}, 'network_g.upscale: 2, but scale: 4; write upscale: 4.'),
@@ -191,7 +195,8 @@ MISTAKES = [
     ({'datasets.val.dataroot_gt': 'a.lmdb'},
      'datasets.val.dataroot_gt: a.lmdb is an LMDB; write io_backend: {type: lmdb}.'),
     ({'datasets.val.type': 'PairedImgDataset'},
-     'datasets.val.type: "PairedImgDataset" is not registered. Did you mean "PairedImageDataset"?'),
+     'datasets.val.type: "PairedImgDataset" is not registered. Did you mean "PairedImageDataset"? '
+     'For one of your own, add --import FILE.py.'),
     ({'num_gpu': 'two'}, 'num_gpu: "two" is not a whole number or "auto".'),
     ({'num_gpu': -1}, 'num_gpu: -1 is too small; the least is 0.'),
     ({'name': 'a/b'}, 'name: "a/b" cannot be the name of a folder.'),
@@ -199,7 +204,8 @@ MISTAKES = [
     ({'val.val_freq': DELETE}, 'val.val_freq: missing key: iterations between validations.'),
     ({'val.save_img': DELETE}, 'val.save_img: missing key: whether to save images, true or false.'),
     ({'val.metrics.psnr.type': 'calculate_psrn'},
-     'val.metrics.psnr.type: "calculate_psrn" is not registered. Did you mean "calculate_psnr"?'),
+     'val.metrics.psnr.type: "calculate_psrn" is not registered. Did you mean "calculate_psnr"? '
+     'For one of your own, add --import FILE.py.'),
     ({'val.metrics.psnr.test_y_chanel': True},
      'val.metrics.psnr.test_y_chanel: unknown key. Did you mean "test_y_channel"?'),
     ({'val.metrics.psnr.crop_border': DELETE},
@@ -422,32 +428,36 @@ FILE_MISTAKES = [
      'datasets.train.dataroot_lq: 0 is 16x17 in it and 64x68 in {root}/HR.lmdb, which is not scale: 2; name the LMDB '
      'of that scale.'),
     ({'path.pretrain_network_t': 'techer.pth'},
-     'path.pretrain_network_t: there is no file techer.pth; put it there or correct the path. Did you mean '
+     'path.pretrain_network_t: there is no file techer.pth in {root}; put it there or correct the path. Did you mean '
      '"teacher.pth"?'),
     ({'path.pretrain_network_t': 'experiments/pretrained_models/EDSR_Lx4_f256b32_DIV2K_official-76ee1c8f.pth'},
      'path.pretrain_network_t: there is no file '
-     'experiments/pretrained_models/EDSR_Lx4_f256b32_DIV2K_official-76ee1c8f.pth; download '
+     'experiments/pretrained_models/EDSR_Lx4_f256b32_DIV2K_official-76ee1c8f.pth in {root}; download '
      f'EDSR_Lx4_f256b32_DIV2K_official-76ee1c8f.pth from {ZOO} into experiments/pretrained_models.'),
     ({'path.pretrain_network_g': 'experiments/run/models/net_g_5.pth'},
-     'path.pretrain_network_g: there is no file experiments/run/models/net_g_5.pth; it is written by training run '
+     'path.pretrain_network_g: there is no file experiments/run/models/net_g_5.pth in {root}; it is written by '
+     'training run '
      'with basicsr train.'),
     ({'path.resume_state': '1.state'},
-     'path.resume_state: there is no file 1.state; put it there or correct the path.'),
+     'path.resume_state: there is no file 1.state in {root}; put it there or correct the path.'),
     ({'datasets.val.dataroot_gt': 'datasets/Set5/GTmod4', 'datasets.val.dataroot_lq': 'datasets/Set5/LRbicx4'},
-     "datasets.val.dataroot_gt: there is no datasets/Set5/GTmod4 and datasets/Set5/LRbicx4; with Set5's HR images in "
+     "datasets.val.dataroot_gt: there is no datasets/Set5/GTmod4 and datasets/Set5/LRbicx4 in {root}; with Set5's "
+     "HR images in "
      'a folder DIR, run: basicsr prepare --preset benchmark DIR --name Set5.'),
     ({'datasets.train.dataroot_gt': 'datasets/DIV2K/DIV2K_train_HR_sub.lmdb'},
-     'datasets.train.dataroot_gt: there is no datasets/DIV2K/DIV2K_train_HR_sub.lmdb; download DIV2K_train_HR.zip and '
+     'datasets.train.dataroot_gt: there is no datasets/DIV2K/DIV2K_train_HR_sub.lmdb in {root}; download '
+     'DIV2K_train_HR.zip and '
      'DIV2K_train_LR_bicubic_X4.zip (data.vision.ee.ethz.ch/cvl/DIV2K), unpack them in a folder DIR, and run: '
      'basicsr prepare --preset div2k DIR.'),
     ({'datasets.train.dataroot_lq': 'datasets/Photos/Photos_LR_bicubic_X4_sub.lmdb'},
-     'datasets.train.dataroot_lq: there is no datasets/Photos/Photos_LR_bicubic_X4_sub.lmdb; with the HR images in a '
+     'datasets.train.dataroot_lq: there is no datasets/Photos/Photos_LR_bicubic_X4_sub.lmdb in {root}; with the HR '
+     'images in a '
      'folder FOLDER, run: basicsr prepare FOLDER --name Photos.'),
     ({'datasets.val.filename_tmpl': '{}x4'},
      "datasets.val.dataroot_lq: {root}/lq has no ax4.png, the LR image that filename_tmpl: '{{}}x4' gives for one of "
      '{root}/gt (1 are missing).'),
     ({'datasets.val.meta_info_file': 'm.txt'},
-     'datasets.val.meta_info_file: there is no file m.txt; write ~ to use all images of the folders.'),
+     'datasets.val.meta_info_file: there is no file m.txt in {root}; write ~ to use all images of the folders.'),
 ]  # fmt: skip
 
 

@@ -74,6 +74,39 @@ def test_nothing_is_imported_before_it_is_needed(name, loaded):
     assert run(code + "print(json.dumps(sorted({'torch', 'basicsr'} & set(sys.modules))))") == loaded
 
 
+STEP = """
+import json, sys, torch
+from {module} import {name} as wanted
+from basicsr.models.base_model import BaseModel
+print(json.dumps([wanted.__name__, BaseModel.__init__.__module__]))
+"""
+
+
+@pytest.mark.parametrize(
+    ('module', 'name', 'base'),
+    [
+        ('dukd_basicsr.models.dukd_model', 'DUKDModel', 'dukd_basicsr.compat.base_model'),
+        ('dukd_basicsr.losses.dukd_loss', 'DUKDLoss', 'basicsr.models.base_model'),
+        ('dukd_basicsr.networks.open_network', 'open_network', 'basicsr.models.base_model'),
+    ],
+)
+def test_any_module_is_imported_by_itself(module, name, base):
+    """In a fresh process, without the plugin; a model brings what it builds on."""
+    assert run(STEP.format(module=module, name=name)) == [name, base]
+
+
+def test_a_model_imported_by_itself_makes_a_step(tmp_path):
+    opt = train_options(tmp_path)
+    opt['network_t'], opt['train']['total_iter'] = {**opt['network_t']}, 1
+    code = (
+        'import json, torch\nfrom dukd_basicsr.models.dukd_model import DUKDModel\n'
+        f'model = DUKDModel({opt!r})\n'
+        "model.feed_data({'gt': torch.rand(2, 3, 16, 16), 'lq': torch.rand(2, 3, 8, 8)})\n"
+        'model.optimize_parameters(1)\nprint(json.dumps(sorted(model.get_current_log())))'
+    )
+    assert {'l_pix', 'l_kd'} < set(run(code))
+
+
 @pytest.mark.parametrize('module', [consistency, resize, upcycling, teacher])
 def test_examples_in_docstrings_are_true(module):
     found = doctest.testmod(module)

@@ -42,7 +42,7 @@ from skimage import data
 
 from datasets_prep import prepare
 from dukd_basicsr import cli
-from dukd_basicsr.models import DistillModel
+from dukd_basicsr.models.distill_model import DistillModel
 from dukd_basicsr.networks.weights import build_network
 from dukd_basicsr.training import checkpoints as generations
 from dukd_basicsr.training import pipeline  # noqa: F401  imported once, before the forks

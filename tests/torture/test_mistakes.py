@@ -193,7 +193,14 @@ def table():
 
 def stable(sentence):
     """A sentence as it would be said in the folder of a run, whatever this machine."""
-    for name, value in (('<root>/', ''), ('<torch>', '2.x'), ('<gpus>', '0'), ('<reason>', '...'), ('|', '\\|')):
+    for name, value in (
+        ('<root>/', ''),
+        ('<root>', '/home/me/sr'),
+        ('<torch>', '2.x'),
+        ('<gpus>', '0'),
+        ('<reason>', '...'),
+        ('|', '\\|'),
+    ):
         sentence = sentence.replace(name, value)
     return sentence
 

@@ -25,7 +25,7 @@ import dukd_basicsr.plugin
 import torch
 from dukd_basicsr import cli
 from dukd_basicsr.training import checkpoints, signals
-from dukd_basicsr.models import DUKDModel
+from dukd_basicsr.models.dukd_model import DUKDModel
 
 def out_of_memory(self, current_iter, stock=DUKDModel.optimize_parameters):
     if current_iter == 3:

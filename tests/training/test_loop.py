@@ -20,7 +20,7 @@ from skimage import data
 from datasets_prep import prepare
 from dukd_basicsr import compat
 from dukd_basicsr.errors import RunStopped, UserError
-from dukd_basicsr.models import DUKDModel
+from dukd_basicsr.models.dukd_model import DUKDModel
 from tests.toys import L1, STUDENT, TEACHER, forget_logger, save_weights
 
 FILES = ('models/net_g_6.pth', 'training_states/6.state')

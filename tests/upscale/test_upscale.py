@@ -437,7 +437,8 @@ def test_what_is_asked_for_is_checked_first(folder, weights, capsys, monkeypatch
                                              'another folder: -o DIR.',
         ('in/c.png', '-o', 'in'): 'in/c.png would be written over, but it is what is to be enlarged; give another '
                                   'folder: -o DIR.',
-        ('none.png',): 'none.png: there is no such file or folder; give images, or folders of images.',
+        ('none.png',): f'none.png: there is no such file or folder in {Path.cwd()}; give images, or folders of '
+                       'images.',
         ('in/empty',): 'in/empty: no images in this folder or below; .png, .jpg, .jpeg, .webp, .bmp, .tif, .tiff, '
                        '.gif are taken.',
         ('in/c.png', '-o', 'file'): 'file is a file, but results go to a folder of that name; give another: -o DIR.',

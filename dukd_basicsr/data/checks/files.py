@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from dukd_basicsr.data.cache.fit import find_misfit
+from dukd_basicsr.data.checks.borders import check_borders
 from dukd_basicsr.data.checks.folders import check_folder_pair, check_images, read_listing
 from dukd_basicsr.data.checks.lmdbs import check_lmdb_pair
 from dukd_basicsr.data.checks.real import check_real_files
 from dukd_basicsr.data.paths import locate
-from dukd_basicsr.errors import did_you_mean
+from dukd_basicsr.errors import did_you_mean, say_where
 from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.rules.real import MODEL as REAL_MODEL
 from dukd_basicsr.options.rules.teacher import TYPE as UPCYCLED
@@ -38,8 +39,7 @@ def check_files(opt: dict, root: Path, is_train: bool) -> None:
         if dataset.get('type') in ('PairedImageDataset', UPCYCLED):
             _check_dataset(f'datasets.{name}', name == 'train', dataset, opt, root, report)
         elif name == 'train' and opt.get('model_type') == REAL_MODEL:
-            folder, meta_info = (locate(root, dataset.get(key) or '') for key in ('dataroot_gt', 'meta_info'))
-            check_real_files(f'datasets.{name}', dataset, folder, meta_info, _list_needs(dataset, opt), report)
+            check_real_files(f'datasets.{name}', dataset, root, _list_needs(dataset, opt), report)
     paths = opt.get('path') or {}
     keys = ['pretrain_network_g']
     if is_train:
@@ -64,19 +64,26 @@ def _check_dataset(
     if absent:
         names = ' and '.join(str(roots[name]) for name in absent)
         command = _explain_preparing(roots[absent[0]], opt.get('scale'))
-        report.error(f'{key}.{absent[0]}', f'there is no {names}; {command}.')
+        report.error(f'{key}.{absent[0]}', f'there is no {names}{say_where(roots[absent[0]], root)}; {command}.')
         return
     lq, gt = folders['dataroot_lq'], folders['dataroot_gt']
     template, listing = dataset.get('filename_tmpl', '{}'), dataset.get('meta_info_file')
     needs, scale = _list_needs(dataset, opt) if is_train else {}, opt.get('scale') or 1
+    images: Mapping[Any, object] = {}
     if dataset['io_backend']['type'] == 'lmdb':
-        check_lmdb_pair(key, lq, gt, needs, scale, report)
+        images = check_lmdb_pair(key, lq, gt, needs, scale, report)
     elif listing is not None and not locate(root, listing).is_file():
-        report.error(f'{key}.meta_info_file', f'there is no file {listing}; write ~ to use all images of the folders.')
+        report.error(
+            f'{key}.meta_info_file',
+            f'there is no file {listing}{say_where(listing, root)}; write ~ to use all images of the folders.',
+        )
     elif listing is not None:
-        check_images(key, read_listing(key, lq, gt, template, locate(root, listing), report), needs, scale, report)
+        pairs = read_listing(key, lq, gt, template, locate(root, listing), report)
+        images = check_images(key, pairs, needs, scale, report)
     elif dataset['io_backend']['type'] == 'disk':
-        check_folder_pair(key, lq, gt, template, needs, scale, report)
+        images = check_folder_pair(key, lq, gt, template, needs, scale, report)
+    if not is_train:
+        check_borders(images, (opt.get('val') or {}).get('metrics') or {}, scale, report)
 
 
 def _list_needs(dataset: Mapping[str, Any], opt: Mapping[str, Any]) -> dict[str, float]:
@@ -120,7 +127,7 @@ def _explain_preparing(dataroot: str, scale: Any) -> str:
 def _explain_missing(value: str, root: Path) -> str:
     path = Path(value)
     folder = locate(root, value).parent
-    start = f'there is no file {value}'
+    start = f'there is no file {value}{say_where(value, root)}'
     if locate(root, value).is_dir():
         return f'{value} is a folder; name a file in it.'
     if re.search(r'_official-[0-9a-f]{8}\.pth$', path.name):

@@ -17,7 +17,7 @@ Pairs = Sequence[tuple[Path, Path]]
 
 def check_folder_pair(
     key: str, lq: Path, gt: Path, template: str, needs: Mapping[str, float], scale: int, report: Report
-) -> None:
+) -> Mapping[Path, Found]:
     """Check that the images of two folders pair, are whole, and suit the run.
 
     Args:
@@ -28,13 +28,16 @@ def check_folder_pair(
         needs (Mapping[str, float]): gt_size, batch and ratio of a training, or nothing.
         scale (int): HR size over LR size.
         report (Report): Collects the errors.
+
+    Returns:
+        Mapping: The HR images and their sizes; none where something is wrong.
     """
     # As BasicSR lists them: it takes every file for an image.
     found = {folder: {file.name for file in folder.iterdir() if _is_listed(file)} for folder in (lq, gt)}
     for name, folder in (('dataroot_gt', gt), ('dataroot_lq', lq)):
         if not found[folder]:
             report.error(f'{key}.{name}', f'there are no images in {folder}.')
-            return
+            return {}
     names = {name: _lq_name(name, template) for name in sorted(found[gt])}
     wrong = [pair for pair in names.values() if pair not in found[lq]]
     if wrong:
@@ -49,7 +52,8 @@ def check_folder_pair(
             f'{lq} has {len(found[lq])} images, but {gt} has {len(found[gt])}; remove those without pair.',
         )
     else:
-        check_images(key, [(lq / low, gt / high) for high, low in names.items()], needs, scale, report)
+        return check_images(key, [(lq / low, gt / high) for high, low in names.items()], needs, scale, report)
+    return {}
 
 
 def read_listing(key: str, lq: Path, gt: Path, template: str, file: Path, report: Report) -> Pairs:
@@ -82,8 +86,10 @@ def read_listing(key: str, lq: Path, gt: Path, template: str, file: Path, report
     return pairs
 
 
-def check_images(key: str, pairs: Pairs, needs: Mapping[str, float], scale: int, report: Report) -> None:
-    """Check that images are whole and of fitting sizes. Args as for `check_folder_pair`."""
+def check_images(
+    key: str, pairs: Pairs, needs: Mapping[str, float], scale: int, report: Report
+) -> Mapping[Path, Found]:
+    """Check that images are whole and of fitting sizes. Args and Returns as for `check_folder_pair`."""
     low, high = ({pair[side]: _try_inspect(pair[side]) for pair in pairs} for side in (0, 1))
     for name, sizes in (('dataroot_lq', low), ('dataroot_gt', high)):
         damaged = {path: what for path, what in sizes.items() if isinstance(what, DamagedImageError)}
@@ -94,7 +100,7 @@ def check_images(key: str, pairs: Pairs, needs: Mapping[str, float], scale: int,
                 f'{path} {what} ({len(damaged)} of {len(sizes)} are damaged); put the image '
                 'there again, or remove it and its pair.',
             )
-            return
+            return {}
     for lq, gt in pairs:
         if not _fit(low[lq], high[gt], scale, exact=bool(needs)):
             report.error(
@@ -102,10 +108,11 @@ def check_images(key: str, pairs: Pairs, needs: Mapping[str, float], scale: int,
                 f'{lq} is {_show(low[lq])} and {gt} {_show(high[gt])}, which is not '
                 f'scale: {scale}; name the folder of that scale.',
             )
-            return
+            return {}
     if needs:
         known = {path.name: size for path, size in high.items() if isinstance(size, tuple)}
         check_needs(key, known, len(pairs), needs, report)
+    return high
 
 
 def _is_listed(file: Path) -> bool:

@@ -16,7 +16,7 @@ Shapes = dict[str, Size]
 _MEND = 'remove this LMDB and run basicsr prepare'
 
 
-def check_lmdb_pair(key: str, lq: Path, gt: Path, needs: Mapping[str, float], scale: int, report: Report) -> None:
+def check_lmdb_pair(key: str, lq: Path, gt: Path, needs: Mapping[str, float], scale: int, report: Report) -> Shapes:
     """Check that two LMDBs are complete, pair, and suit the training.
 
     Args:
@@ -26,11 +26,14 @@ def check_lmdb_pair(key: str, lq: Path, gt: Path, needs: Mapping[str, float], sc
         needs (Mapping[str, float]): gt_size, batch and ratio of a training, or nothing.
         scale (int): HR size over LR size.
         report (Report): Collects the errors.
+
+    Returns:
+        Shapes: Of the HR images; none where something is wrong.
     """
     low = read_shapes(f'{key}.dataroot_lq', lq, report)
     high = read_shapes(f'{key}.dataroot_gt', gt, report)
     if not (low and high):
-        return
+        return {}
     for name, here, there, other in (('dataroot_lq', low, high, gt), ('dataroot_gt', high, low, lq)):
         lonely = sorted(there.keys() - here.keys())
         if lonely:
@@ -39,7 +42,7 @@ def check_lmdb_pair(key: str, lq: Path, gt: Path, needs: Mapping[str, float], sc
                 f'the key {lonely[0]} of {other} is not in it ({len(lonely)} are missing); '
                 'make both with one basicsr prepare.',
             )
-            return
+            return {}
     wrong = [name for name in sorted(high) if high[name] != tuple(side * scale for side in low[name])]
     if wrong:
         (h, w), (lh, lw) = high[wrong[0]], low[wrong[0]]
@@ -48,8 +51,10 @@ def check_lmdb_pair(key: str, lq: Path, gt: Path, needs: Mapping[str, float], sc
             f'{wrong[0]} is {lh}x{lw} in it and {h}x{w} in {gt}, which is not scale: '
             f'{scale}; name the LMDB of that scale.',
         )
-    elif needs:
+        return {}
+    if needs:
         check_needs(key, high, len(high), needs, report)
+    return high
 
 
 def read_shapes(key: str, folder: Path, report: Report) -> Shapes:

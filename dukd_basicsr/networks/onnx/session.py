@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dukd_basicsr.errors import RunError, UserError
+from dukd_basicsr.errors import RunError, UserError, say_where
 from dukd_basicsr.networks.padding import PROBE_SIZE, answer_zeros
 
 MISSING_PACKAGES = "the packages of exported networks are not installed; pip install 'dukd-basicsr[export]'"
@@ -128,7 +128,7 @@ def open_exported(path: Path) -> ExportedNetwork:
             export`; it does not compute what it says of itself.
     """
     if not path.is_file():
-        raise UserError(f'{path}: there is no such exported file.')
+        raise UserError(f'{path}: there is no such exported file{say_where(path)}.')
     session = open_session(path)
     try:
         metadata = Metadata.from_text(session.get_modelmeta().custom_metadata_map)

@@ -62,7 +62,7 @@ def advise_name(kind: str, meant: str | None) -> str:
         meant (str | None): A registered name, where this one is misspelt.
     """
     if meant is not None:
-        return f' Did you mean "{meant}"?'
+        return f' Did you mean "{meant}"? For one of your own, add --import FILE.py.'
     allowed = ', '.join(sorted(list_components(kind)))
     return f' Allowed: {allowed}. One of your own, or of another repository, is registered by --import FILE.py.'
 

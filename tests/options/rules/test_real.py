@@ -130,7 +130,7 @@ def files_said(root, **changes):
 def test_files_that_are_missing_or_damaged_are_named(images):
     assert files_said(images) is None
     assert files_said(images, dataroot_gt='hrr').startswith(
-        'datasets.train.dataroot_gt: there is no hrr; make it with: basicsr prepare FOLDER --preset real.'
+        f'datasets.train.dataroot_gt: there is no hrr in {images}; make it with: basicsr prepare FOLDER --preset real.'
     )
     assert 'meta_info: there is no file metta.txt' in files_said(images, meta_info='metta.txt')
     assert '2 images times dataset_enlarge_ratio: 1 do not fill a batch of 3' in files_said(

@@ -11,7 +11,8 @@ RESUME = {'path.resume_state': 'experiments/same/training_states/4.state'}
 
 CHECKPOINTS = [
     Case('weights that are not there',
-         'path.pretrain_network_t: there is no file techer.pth; put it there or correct the path. Did you mean '
+         'path.pretrain_network_t: there is no file techer.pth in <root>; put it there or correct the path. Did you '
+         'mean '
          '"teacher.pth"?',
          {'path.pretrain_network_t': 'techer.pth'}),
     Case('a folder in place of weights',
@@ -57,7 +58,7 @@ CHECKPOINTS = [
          {'path.pretrain_network_g': 'student.pth'},
          disk=evil('student.pth')),
     Case('a state to resume that is not there',
-         'path.resume_state: there is no file experiments/same/5.state; put it there or correct the path.',
+         'path.resume_state: there is no file experiments/same/5.state in <root>; put it there or correct the path.',
          {'path.resume_state': 'experiments/same/5.state'}),
     Case('a state of another network',
          'path.resume_state: experiments/other/models/net_g_4.pth does not fit EDSR as configured: conv_first.weight '

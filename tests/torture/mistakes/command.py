@@ -23,7 +23,7 @@ COMMAND = [
          disk=lambda folder: (
         (folder / 'experiments').rename(folder / 'runs'), (folder / 'experiments').touch())),
     Case('an options file that is not there',
-         'x.yml: there is no such file. Did you mean "y.yml"?',
+         'x.yml: there is no such file in <root>. Did you mean "y.yml"?',
          disk=lambda folder: (folder / FILE).rename(folder / 'y.yml')),
     Case('`--force_yml` with an unknown key',
          'x.yml: train.total_itr: unknown key. Did you mean "total_iter"?',

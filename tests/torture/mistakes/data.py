@@ -7,11 +7,13 @@ from tests.torture.mistakes.workplace import encoded, replace_value, write_lmdb
 
 DATA = [
     Case('a folder that is not there',
-         'datasets.val.dataroot_lq: there is no val/LRx2; correct the path, or make it with: basicsr prepare FOLDER '
+         'datasets.val.dataroot_lq: there is no val/LRx2 in <root>; correct the path, or make it with: basicsr '
+         'prepare FOLDER '
          '--name NAME.',
          {'datasets.val.dataroot_lq': 'val/LRx2'}),
     Case('an LMDB that is not there',
-         'datasets.train.dataroot_gt: there is no datasets/toy/toy_HR_sub.lmdb; with the HR images in a folder '
+         'datasets.train.dataroot_gt: there is no datasets/toy/toy_HR_sub.lmdb in <root>; with the HR images in a '
+         'folder '
          'FOLDER, run: basicsr prepare FOLDER --name toy.',
          {'datasets.train.dataroot_gt': 'datasets/toy/toy_HR_sub.lmdb'}),
     Case('HR and LR images from one place',

@@ -92,19 +92,24 @@ VALUES = [
          'x.yml: train.scheduler.type: "StepLR" is unknown. Did you mean "MultiStepLR"?',
          {'train.scheduler.type': 'StepLR'}),
     Case('an unknown loss',
-         'x.yml: train.pixel_opt.type: "L1Losss" is not registered. Did you mean "L1Loss"?',
+         'x.yml: train.pixel_opt.type: "L1Losss" is not registered. Did you mean "L1Loss"? '
+         'For one of your own, add --import FILE.py.',
          {'train.pixel_opt.type': 'L1Losss'}),
     Case('an unknown network',
-         'x.yml: network_g.type: "EDSRR" is not registered. Did you mean "EDSR"?',
+         'x.yml: network_g.type: "EDSRR" is not registered. Did you mean "EDSR"? '
+         'For one of your own, add --import FILE.py.',
          {'network_g.type': 'EDSRR'}),
     Case('an unknown dataset',
-         'x.yml: datasets.train.type: "PairedImgDataset" is not registered. Did you mean "PairedImageDataset"?',
+         'x.yml: datasets.train.type: "PairedImgDataset" is not registered. Did you mean "PairedImageDataset"? '
+         'For one of your own, add --import FILE.py.',
          {'datasets.train.type': 'PairedImgDataset'}),
     Case('an unknown metric',
-         'x.yml: val.metrics.psnr.type: "calculate_psrn" is not registered. Did you mean "calculate_psnr"?',
+         'x.yml: val.metrics.psnr.type: "calculate_psrn" is not registered. Did you mean "calculate_psnr"? '
+         'For one of your own, add --import FILE.py.',
          {'val.metrics.psnr.type': 'calculate_psrn'}),
     Case('an unknown model',
-         'x.yml: model_type: "DUKD" is not registered. Did you mean "DUKDModel"?',
+         'x.yml: model_type: "DUKD" is not registered. Did you mean "DUKDModel"? '
+         'For one of your own, add --import FILE.py.',
          {'model_type': 'DUKD'}),
     Case('an unknown operation of consistency',
          'x.yml: train.dukd_opt.consistency.ops[1]: "rotate" is unknown. Allowed: hflip, invert, permute, '
