@@ -21,6 +21,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from dukd_basicsr.data.cache.fit import find_misfit
 from dukd_basicsr.data.seeds import step_seed
 from dukd_basicsr.distillation.features import FeatureTerms
+from dukd_basicsr.distillation.ground_truth import GroundTruthTerms
 from dukd_basicsr.distillation.teacher import NoTeacher, Teacher, TeacherGroup, build_teacher
 from dukd_basicsr.distillation.views import View, answer_views, label_views, split, weigh_part
 from dukd_basicsr.errors import UserError
@@ -47,7 +48,8 @@ UPCYCLED = ('lq_label', 'zoom_in', 'zoom_in_label', 'zoom_out', 'zoom_out_label'
 class DistillModel(SRModel):
     """L = L_rec + L_kd, each with its loss_weight: `train.pixel_opt` and `train.kd_opt`.
 
-    `train.feature_opt` adds losses between the networks' features, or between their outputs, on the plain view.
+    `train.feature_opt` adds losses between the networks' features, or between their outputs, on the plain view;
+    `perceptual_opt`, `fft_opt` and `ldl_opt` add losses between the student's output and its ground truth there.
     New: network_t and its three keys under path (a frozen teacher outside DDP and autograd; several as lists), l_kd,
     images of any size for networks with windows.
     Inherited: everything of SRModel; without training no teacher is needed or built.
@@ -128,7 +130,7 @@ class DistillModel(SRModel):
         train_opt = self.opt['train']
         self.cri_pix = build_loss(train_opt['pixel_opt']).to(self.device) if train_opt.get('pixel_opt') else None
         self.cri_kd = build_loss(train_opt['kd_opt']).to(self.device) if train_opt.get('kd_opt') else None
-        self.cri_perceptual = None
+        self.ground_truth = GroundTruthTerms(train_opt, self.accumulate, bool(self.opt.get('dry_run'))).to(self.device)
         self.features = self._build_features(train_opt.get('feature_opt') or {})
 
     def _build_features(self, feature_opt: Mapping[str, Any]) -> FeatureTerms:
@@ -174,7 +176,18 @@ class DistillModel(SRModel):
             'l_pix': self.compare(self.cri_pix, output, plain.gt),
             'l_kd': self.compare(self.cri_kd, output, label),
             **self._compare_features(plain, output, label),
+            **self._compare_ground_truth(plain, output),
         }
+
+    def _compare_ground_truth(self, view: View, output: Tensor) -> dict[str, Tensor]:
+        if view.gt is None or not self.ground_truth:
+            return {}
+        ema = None
+        if self.ground_truth.needs_ema:
+            average = reduce_precision(self.net_g_ema, self.dtype)
+            with torch.no_grad():
+                ema = padding.forward(average, view.lq, requirement=self.size_requirement)
+        return self.ground_truth(output, view.gt, ema)
 
     def _compare_features(self, view: View, output: Tensor, label: Tensor | None) -> dict[str, Tensor]:
         shares = [weigh_part(loss, self.accumulate) for loss in self.features.losses.values()]

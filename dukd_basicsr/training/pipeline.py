@@ -54,6 +54,7 @@ def _check_training(opt: Mapping[str, Any], launch: Launch) -> None:
     machine.check_machine(opt, launch, is_train=True)
     machine.check_packages(opt)
     networks.check_losses(opt)
+    networks.check_ground_truth(opt)
     student = networks.check_student(opt)
     networks.check_int8(opt, student)
     done = machine.check_resumed(opt, launch, student)

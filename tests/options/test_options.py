@@ -108,8 +108,12 @@ MISTAKES = [
     ({'train.pixel_opt.type': 'L1Losss'}, 'train.pixel_opt.type: "L1Losss" is not registered. Did you mean "L1Loss"? '
       'For one of your own, add --import FILE.py.'),
     ({'train.pixel_opt.eps': 1}, 'train.pixel_opt.eps: unknown key. Allowed: loss_weight, reduction, type.'),
-    ({'train.perceptual_opt': {'type': 'PerceptualLoss', 'layer_weights': {}}},
-     'train.perceptual_opt: DUKDModel does not read it; only SRModel does.'),
+    ({'train.perceptual_opt': {'type': 'PerceptualLoss', 'layer_weights': {}, 'criterion': 'fro'},
+      'train.accumulate': 2},
+     'train.perceptual_opt.criterion: fro is a norm of the whole batch, which accumulate: 2 takes apart; write '
+     'criterion: l1.'),
+    ({'train.ldl_opt': {'type': 'L1Loss'}, 'train.ema_decay': 0},
+     'train.ldl_opt: it compares the student with its EMA; write e.g. ema_decay: 0.999.'),
     ({'train.dukd_opt': DELETE},
      'train.dukd_opt: missing key: DUKDModel needs this loss; without it: model_type: DistillModel.'),
     ({'train.dukd_opt.zoom_in': None, 'train.dukd_opt.zoom_out': None},

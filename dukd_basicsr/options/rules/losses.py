@@ -14,10 +14,10 @@ from dukd_basicsr.options.schema.features import DUKD_LOSS
 from dukd_basicsr.options.schema.file import Options
 from dukd_basicsr.options.schema.train import DukdLoss
 
-_LOSSES = ('pixel_opt', 'kd_opt', 'dukd_opt', 'perceptual_opt')
+_LOSSES = ('pixel_opt', 'kd_opt', 'dukd_opt', 'perceptual_opt', 'fft_opt', 'ldl_opt')
 DUKD_MODELS = ('DUKDModel', 'DUKDRealModel')
 """Those that read `train.dukd_opt`."""
-TERMS = ('pix', 'kd', 'zoom_in', 'zoom_out_kd', 'zoom_out_pix')
+TERMS = ('pix', 'kd', 'zoom_in', 'zoom_out_kd', 'zoom_out_pix', 'percep', 'style', 'fft', 'ldl')
 """Names of the other losses in logs, after 'l_'."""
 DUKD_KEYS = ('zoom_in', 'zoom_out', 'consistency', 'schedule', 'in_batch')
 """Keys of `train.dukd_opt` that are not its criterion's."""
@@ -102,6 +102,12 @@ def _check_sr(o: Options, train: Mapping[str, Any], report: Report) -> None:
             report.error(key, f'{o.model_type} has no teacher; write model_type: DistillModel.')
     if train.get('dukd_opt') is not None:
         report.error('train.dukd_opt', f'{o.model_type} has no teacher; write model_type: DUKDModel.')
+    for name in ('fft_opt', 'ldl_opt'):
+        if train.get(name) is not None:
+            report.warn(
+                f'train.{name}',
+                f'{o.model_type} does not read it and trains without this loss; DistillModel and DUKDModel read it.',
+            )
     if not (train.get('pixel_opt') or train.get('perceptual_opt')):
         report.error('train.pixel_opt', f'missing key: {o.model_type} needs this loss (or perceptual_opt).')
 
@@ -168,8 +174,25 @@ def _check_teacher(o: Options, train: Mapping[str, Any], report: Report) -> None
     if o.path and o.path.pretrain_network_t is None and asked:
         report.error('path.pretrain_network_t', f"missing key: {o.model_type} needs the teacher's weights.")
     check_teachers(o, report)
-    if train.get('perceptual_opt') is not None:
-        report.error('train.perceptual_opt', f'{o.model_type} does not read it; only SRModel does.')
+    _check_ground_truth(train, report)
+
+
+def _check_ground_truth(train: Mapping[str, Any], report: Report) -> None:
+    """What the losses against ground truth need beside themselves."""
+    perceptual = train.get('perceptual_opt')
+    parts = train.get('accumulate')
+    if (
+        isinstance(perceptual, Mapping)
+        and perceptual.get('criterion') == 'fro'
+        and isinstance(parts, int)
+        and parts > 1
+    ):
+        report.error(
+            'train.perceptual_opt.criterion',
+            f'fro is a norm of the whole batch, which accumulate: {parts} takes apart; write criterion: l1.',
+        )
+    if train.get('ldl_opt') and not train.get('ema_decay'):
+        report.error('train.ldl_opt', 'it compares the student with its EMA; write e.g. ema_decay: 0.999.')
 
 
 def check_patches(o: Options, gt_size: int | None, report: Report) -> None:

@@ -56,7 +56,7 @@ def check_in_run(train: Train, batch_size: int | None, report: Report) -> None:
         )
     if dukd.in_batch is None or not 0 < dukd.in_batch < 1:  # out of bounds, or no number: said of the key itself
         return
-    for name in ('pixel_opt', 'kd_opt', 'dukd_opt'):
+    for name in ('pixel_opt', 'kd_opt', 'dukd_opt', 'fft_opt', 'ldl_opt'):
         loss = getattr(train, name)
         if loss and loss.reduction == 'sum':
             report.error(

@@ -206,7 +206,9 @@ class Train:
         default=1,
         least=1,
     )
-    perceptual_opt: PerceptualLoss | None = key('features against ground truth, SRModel only', default=None)
+    perceptual_opt: PerceptualLoss | None = key('features of VGG against ground truth', default=None)
+    fft_opt: Loss | None = key('spectra against ground truth, e.g. {type: FFTLoss, loss_weight: 0.05}', default=None)
+    ldl_opt: Loss | None = key('artifacts against ground truth, by the EMA; e.g. {type: L1Loss}', default=None)
     grad_clip: float | None = key('largest norm of the gradient, ~ for any', default=None, above=0)
     nonfinite_limit: int = key(
         'steps in a row without a finite loss or gradient before the run stops', default=10, least=1

@@ -10,6 +10,7 @@ from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn
 
 from dukd_basicsr.distillation.features import FeatureTerms
+from dukd_basicsr.distillation.ground_truth import GroundTruthTerms
 from dukd_basicsr.distillation.teacher import PROBE_SIZE
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks import padding
@@ -29,7 +30,7 @@ def check_losses(opt: Mapping[str, Any]) -> None:
     Raises:
         UserError: One cannot be built or does not compare two images.
     """
-    for key in ('pixel_opt', 'kd_opt', 'dukd_opt') if opt['model_type'] in STRICT_MODELS else ():
+    for key in ('pixel_opt', 'kd_opt', 'dukd_opt', 'fft_opt', 'ldl_opt') if opt['model_type'] in STRICT_MODELS else ():
         given = opt['train'].get(key)
         if given:
             arguments = dict(dukd_options(given).loss if key == 'dukd_opt' else given)
@@ -44,6 +45,29 @@ def check_losses(opt: Mapping[str, Any]) -> None:
                 raise UserError(
                     f'train.{key}: {name} gives {number} numbers, but a loss is one; write e.g. type: L1Loss.'
                 )
+
+
+@torch.no_grad()
+def check_ground_truth(opt: Mapping[str, Any]) -> None:
+    """Build the losses against ground truth once, with VGG's weights, and ask them.
+
+    Raises:
+        UserError: VGG's weights are not there, or arguments that make no loss.
+    """
+    if opt['model_type'] not in STRICT_MODELS:
+        return
+    try:
+        terms = GroundTruthTerms(opt['train'])
+        values = terms(*torch.zeros(3, 1, 3, _LARGER_PROBE, _LARGER_PROBE))
+        if not all(isinstance(value, Tensor) for value in values.values()):
+            raise ValueError('layer_weights names no layer')
+    except UserError:
+        raise
+    except Exception as error:  # classes of anyone's, which raise what they like
+        raise UserError(
+            f'train.perceptual_opt: it cannot be built or does not compare two images ({describe(error)}); write e.g. '
+            '{type: PerceptualLoss, layer_weights: {conv5_4: 1.0}}.'
+        ) from error
 
 
 def check_student(opt: Mapping[str, Any]) -> nn.Module:
