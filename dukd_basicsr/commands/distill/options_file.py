@@ -114,7 +114,8 @@ def write_options(settings: Settings, head: Sequence[str]) -> str:
     """
     lines = ''.join(f'# {line}\n' if line else '#\n' for line in head)
     return (
-        f'{lines}\n# general settings\nname: {settings.name}  # of the folder in experiments/\n'
+        f'{lines}\n# general settings\n'
+        f'name: {settings.name}  # of the folder in experiments/, where basicsr distill looks for the student\n'
         f'model_type: {settings.model}\nscale: {settings.scale}\n'
         f'num_gpu: auto  # all GPUs; 0 for the CPU\nmanual_seed: 10\n\n{_write_degradation(settings)}'
         f'{_write_datasets(settings)}\n# network structures\n{_write_network("network_g", settings.student)}\n'

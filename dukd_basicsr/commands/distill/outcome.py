@@ -28,12 +28,15 @@ _DIGITS = {'psnr': 3, 'ssim': 4}
 Curves = dict[str, list[tuple[int, float]]]
 
 
-def write_outcome(root: Path, name: str, facts: Mapping[str, str], commands: Sequence[str], benchmark: Path) -> None:
+def write_outcome(
+    root: Path, name: str, title: str, facts: Mapping[str, str], commands: Sequence[str], benchmark: Path
+) -> None:
     """Write `report.html` of a run.
 
     Args:
         root (Path): The folder of the run; the current one.
         name (str): The student's.
+        title (str): Of the page.
         facts (Mapping[str, str]): Word to line.
         commands (Sequence[str]): What to type to get all of it again.
         benchmark (Path): What `basicsr benchmark` has written as JSON.
@@ -44,7 +47,7 @@ def write_outcome(root: Path, name: str, facts: Mapping[str, str], commands: Seq
     rows = json.loads(benchmark.read_text(encoding='utf-8'))['rows']
     logs = sorted((root / 'experiments' / name).glob('train_*.log'), key=lambda log: log.stat().st_mtime)
     curves = read_curves(''.join(log.read_text(encoding='utf-8') for log in logs))
-    (set_name,) = rows[0]['scores']
+    set_name = next(iter(rows[0]['scores']))
     references = {row['name']: row for row in rows if row['kind'] in ('teacher', 'bicubic')}
     for metric in ('psnr', 'ssim'):
         of_student = curves.pop(metric, [])
@@ -52,10 +55,10 @@ def write_outcome(root: Path, name: str, facts: Mapping[str, str], commands: Seq
             curves[f'{metric.upper()}: {name}'] = of_student
             ends = of_student[0][0], of_student[-1][0]
             for other, row in references.items():
-                value = row['scores'][set_name][metric]
+                value = row['scores'][set_name].get(metric)
                 curves[f'{metric.upper()}: {other}'] = [(end, value) for end in ends] if value is not None else []
     report = Report(
-        title=f'{name} of {next(row["name"] for row in rows if row["kind"] == "teacher").removesuffix(" (teacher)")}',
+        title=title,
         facts=tuple(facts.items()),
         headers=('network', 'parameters', 'multiply-accumulates', 'ms an image', 'PSNR, dB', 'SSIM'),
         rows=[_write_row(row, set_name) for row in rows],
@@ -91,8 +94,12 @@ def read_curves(log: str) -> Curves:
 
 def _write_row(row: Mapping[str, Any], set_name: str) -> list[str]:
     scores = row['scores'][set_name]
-    cells = [('-' if scores[metric] is None else f'{scores[metric]:.{digits}f}') for metric, digits in _DIGITS.items()]
+    cells = [_format_score(scores.get(metric), digits) for metric, digits in _DIGITS.items()]
     return [row['name'], format_count(row['params']), format_count(row['macs']), f'{row["ms_per_image"]:.1f}', *cells]
+
+
+def _format_score(score: float | None, digits: int) -> str:
+    return '-' if score is None else f'{score:.{digits}f}'
 
 
 def _list_forms(root: Path, name: str, rows: Sequence[Mapping[str, Any]], set_name: str) -> list[Form]:
@@ -103,7 +110,7 @@ def _list_forms(root: Path, name: str, rows: Sequence[Mapping[str, Any]], set_na
     for file in [model, *_find_exported(root, name)]:
         title = 'PyTorch checkpoint' if file == model else f'ONNX {file.stem.rpartition("_")[2]}'
         row = by_name.get(name if file == model else file.stem)
-        measured = (row['ms_per_image'], row['scores'][set_name]['psnr']) if row else (None, None)
+        measured = (row['ms_per_image'], row['scores'][set_name].get('psnr')) if row else (None, None)
         forms.append(Form(f'{title}, {file.relative_to(root)}', file.stat().st_size, *measured))
     return forms
 
@@ -117,8 +124,7 @@ def _compare(file: Path) -> dict[str, Comparison]:
     opt = options.load(file)
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     networks = load_networks({file: opt}, device)
-    (dataset_opt,) = find_common_protocol({file: opt}).sets.values()
-    dataset = build_dataset(dataset_opt)
+    dataset = build_dataset(next(iter(find_common_protocol({file: opt}).sets.values())))
     step = max(1, len(dataset) // PICTURES)
     chosen = Subset(dataset, range(0, len(dataset), step)[:PICTURES])
     return {image.name: _lay_out(image) for image in evaluate(networks, chosen, {}, device, 'report')}

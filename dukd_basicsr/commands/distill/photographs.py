@@ -14,7 +14,7 @@ import cv2
 from PIL import Image
 
 from dukd_basicsr.data.atomic import write_file
-from dukd_basicsr.data.images import SUFFIXES, find_images, read_image
+from dukd_basicsr.data.images import SUFFIXES, UnusableImageError, find_images, read_image
 from dukd_basicsr.errors import UserError
 
 SHARE = 10
@@ -126,18 +126,28 @@ def collect(found: Survey, root: Path) -> None:
 
     Args:
         found (Survey): What is used for what.
-        root (Path): The folder of the run.
+        root (Path): The folder of the run; photographs that an earlier attempt has left in it go.
+
+    Raises:
+        UserError: One cannot be cut.
     """
+    whole = found.held_out if found.of_own else [each for each in found.held_out if not _is_large(each)]
+    links = {TRAIN / each.path.name: each.path for each in found.train}
+    links |= {HELD_OUT / each.path.name: each.path for each in whole}
+    cuts = {HELD_OUT / f'{each.path.name}.png': each.path for each in found.held_out if each not in whole}
     for folder in (TRAIN, HELD_OUT):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    for each in found.train:
-        _link(each.path, root / TRAIN / each.path.name)
-    for each in found.held_out:
-        target = root / HELD_OUT / each.path.name
-        if found.of_own or max(each.width, each.height) <= LARGEST_HELD_OUT:
-            _link(each.path, target)
-        else:
-            _cut(each.path, target.with_name(f'{each.path.name}.png'))
+        for path in (root / folder).iterdir():
+            if path.relative_to(root) not in {*links, *cuts}:
+                path.unlink()
+    for target, source in links.items():
+        _link(source, root / target)
+    for target, source in cuts.items():
+        _cut(source, root / target)
+
+
+def _is_large(photograph: Photograph) -> bool:
+    return max(photograph.width, photograph.height) > LARGEST_HELD_OUT
 
 
 def _link(source: Path, target: Path) -> None:
@@ -154,7 +164,10 @@ def _link(source: Path, target: Path) -> None:
 
 def _cut(source: Path, target: Path) -> None:
     """The middle of a photograph, as PNG."""
-    image = read_image(source)
+    try:
+        image = read_image(source)
+    except UnusableImageError as error:
+        raise UserError(f'{source} cannot be used: {error}; remove it or replace it.') from None
     height, width = (min(side, LARGEST_HELD_OUT) for side in image.shape[:2])
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     write_file(target, cv2.imencode('.png', image[top : top + height, left : left + width])[1].tobytes())

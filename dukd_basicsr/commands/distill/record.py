@@ -60,6 +60,9 @@ class Record:
 def find_record(request: Request) -> Record | None:
     """The record in the folder of a request; None where nothing has been begun there.
 
+    One of another request counts as nothing where no stage of it is finished, so that a photograph that
+    `basicsr prepare` refuses can be removed.
+
     Raises:
         UserError: The folder holds something else, or the run of another request.
     """
@@ -77,6 +80,8 @@ def find_record(request: Request) -> Record | None:
         ) from None
     asked = request.to_json()
     changed = [name for name in asked if asked[name] != record.request.get(name)]
+    if changed and not record.done:
+        return None
     if changed:
         what = _WORDS.get(changed[0]) or f'{changed[0]} was {_show(record.request.get(changed[0]))}'
         raise UserError(

@@ -58,7 +58,7 @@ def distill(request: Request, only_plan: bool = False) -> None:
     if only_plan:
         record = find_record(request)
         plan = record.plan if record else make_plan(request)[0]
-        _print_plan(plan, list_stages(plan.settings, request), record.done if record else ())
+        _print_plan(plan, request, record.done if record else ())
         sys.stdout.write('This is the plan; nothing has been made. Without --plan it is done.\n')
         return
     refuse_unwritable(request.out)
@@ -67,7 +67,7 @@ def distill(request: Request, only_plan: bool = False) -> None:
         if record is None:
             plan, found = make_plan(request)
             record = Record(request.out, request.to_json(), request.to_command(), plan, found)
-            _print_plan(plan, list_stages(plan.settings, request), ())
+            _print_plan(plan, request, ())
             record.save()
         else:
             sys.stdout.write(f'{request.out}: going on with {record.plan.settings.name}.\n')
@@ -173,9 +173,12 @@ def _write_report(request: Request, record: Record) -> None:
     stages = list_stages(record.plan.settings, request)
     own = [show_command(words, request.own_modules) for stage in stages for words in stage.commands]
     commands = [request.to_command(), '\n'.join([f'cd {shlex.quote(str(record.root))}', *own])]
+    name = record.plan.settings.name
     facts = {**record.plan.facts, 'time': f'{format_time(sum(record.spent.values()))}, {_list_times(record)}'}
     with change_folder(record.root):
-        write_outcome(record.root, record.plan.settings.name, facts, commands, RESULTS / 'benchmark.json')
+        write_outcome(
+            record.root, name, f'{request.teacher.stem} to {name}', facts, commands, RESULTS / 'benchmark.json'
+        )
 
 
 def _list_times(record: Record) -> str:
@@ -215,14 +218,14 @@ def _is_there(words: Words, root: Path) -> bool:
     return words[0] == 'export' and (root / words[words.index('-o') + 1]).exists()
 
 
-def _print_plan(plan: Plan, stages: Sequence[Stage], done: Sequence[str]) -> None:
+def _print_plan(plan: Plan, request: Request, done: Sequence[str]) -> None:
     width = max(map(len, plan.facts))
     sys.stdout.write(''.join(f'{word:<{width}}  {line}\n' for word, line in plan.facts.items()))
     sys.stdout.write(f'\nabout {format_time(sum(plan.seconds.values()))} in all:\n')
-    for number, stage in enumerate(stages, 1):
+    for number, stage in enumerate(list_stages(plan.settings, request), 1):
         state = 'done' if stage.name in done else f'about {format_time(plan.seconds.get(stage.name, 0))}'
         sys.stdout.write(f'{number}. {stage.name}: {stage.what} ({state})\n')
-        sys.stdout.write(''.join(f'     $ {show_command(words, ())}\n' for words in stage.commands))
+        sys.stdout.write(''.join(f'     $ {show_command(words, request.own_modules)}\n' for words in stage.commands))
     sys.stdout.write('\n')
     sys.stdout.flush()
     sys.stderr.write(''.join(f'basicsr distill: warning: {warning}\n' for warning in plan.warnings))

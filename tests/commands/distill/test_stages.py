@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from dukd_basicsr import options
@@ -130,6 +132,17 @@ def test_a_signal_in_the_training_and_the_same_command(capsys):
     assert said.out.count('done before') == len(done)
     assert 'training starts from iteration 0' not in said.out
     assert Path('run/results/benchmark/benchmark.json').is_file()
+
+
+def test_a_photograph_that_cannot_be_used_can_be_removed(capsys):
+    glass = np.zeros((90, 90, 4), np.uint8)
+    cv2.imwrite('photos/transparent.png', glass)
+    assert distill(*SHORT, '--iterations', 2) == 2
+    assert 'transparent.png' in capsys.readouterr().err
+    Path('photos/transparent.png').unlink()
+    assert distill(*SHORT, '--iterations', 2) == 0
+    kept = [path.name for folder in ('train', 'held_out') for path in Path('run/photographs', folder).iterdir()]
+    assert sorted(kept) == sorted(path.name for path in Path('photos').iterdir())
 
 
 def test_a_signal_before_anything_is_made(capsys, monkeypatch):
