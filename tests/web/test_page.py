@@ -18,6 +18,7 @@ from tests.browser import DESKTOP, TELEPHONE, Quiet, open_browser, open_page, se
 from tests.images import PHOTO
 from tests.toys import EXPORTED, STUDENT, save_weights
 
+pytestmark = pytest.mark.slow
 GREY = {**STUDENT, 'type': 'SRVGGNetCompact', 'num_in_ch': 1, 'num_out_ch': 1, 'num_conv': 1, 'upscale': 2}
 del GREY['num_block']
 NETWORKS = {'EDSR': STUDENT, 'SwinIR': EXPORTED['SwinIR'][0], 'grey': GREY}
@@ -307,14 +308,67 @@ def test_a_page_opened_as_a_file_says_what_to_do(make_site, browser):
     page.context.close()
 
 
+def copy_site(site, folder, changes=(), left_out=()):
+    """A page with some lines changed: file to text and what stands in its place."""
+    changes = dict(changes)
+    for file in site.rglob('*'):
+        if file.is_file() and file.name not in left_out:
+            target = folder / file.relative_to(site)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if file.name in changes:
+                old, new = changes[file.name]
+                assert file.read_text().count(old) == 1
+                target.write_text(file.read_text().replace(old, new))
+            else:
+                target.symlink_to(file)
+    return folder
+
+
+START = 'const { scale, channels } = settings;'
+"""In worker.js, of what computes a tile."""
+
+
+def test_tiles_are_halved_until_the_memory_suffices(make_site, visit, tmp_path, require_equal):
+    site, pixels = make_site(), cut_photo(70, 90)
+    limit = f"{START} if (width > 50) throw new Error('out of memory');"
+    copy = copy_site(
+        site, tmp_path / 'copy', {'worker.js': (START, limit), 'network.json': (f'"tile": {TILE}', '"tile": 128')}
+    )
+    result, _ = enlarge(visit(copy), save(tmp_path, pixels))
+    require_equal(result, ask_onnxruntime(site, pixels)[0])
+
+
+@pytest.mark.parametrize(
+    ('changes', 'sentence'),
+    [
+        (
+            {'worker.js': (START, f"{START} throw new Error('out of memory');")},
+            'The network cannot be run on this picture here (out of memory).',
+        ),
+        (
+            {'worker.js': ('if (!answers.every', 'answers[0][0] = NaN;\n  if (!answers.every')},
+            'The network cannot be run on this picture here (the network answered with values that are no numbers).',
+        ),
+        (
+            {
+                'worker.js': (START, f'{START} await new Promise(() => {{}});'),
+                'enlarger.js': ('const PATIENCE = 300;', 'const PATIENCE = 3;'),
+            },
+            'It took more than 0.05 minutes without an answer, and was stopped.',
+        ),
+    ],
+    ids=['memory', 'numbers', 'patience'],
+)
+def test_what_fails_on_the_way_is_a_sentence(make_site, visit, tmp_path, changes, sentence):
+    page = visit(copy_site(make_site(), tmp_path / 'copy', changes))
+    page.set_input_files('#file', save(tmp_path, cut_photo(9, 11)))
+    page.wait_for_selector('#problem:not([hidden])')
+    assert page.inner_text('#problem') == sentence
+    assert not page.is_visible('#work')
+
+
 def test_a_folder_without_its_network_says_so(make_site, browser, tmp_path):
-    site = tmp_path / 'copy'
-    site.mkdir()
-    for file in make_site().rglob('*'):
-        if file.is_file() and file.name != 'network.onnx':
-            (site / file.relative_to(make_site())).parent.mkdir(exist_ok=True)
-            (site / file.relative_to(make_site())).symlink_to(file)
-    with serve(site) as address:
+    with serve(copy_site(make_site(), tmp_path / 'copy', left_out=['network.onnx'])) as address:
         page, _, _ = open_page(browser)
         page.goto(address)
         page.wait_for_selector('[data-ready]')
@@ -322,6 +376,28 @@ def test_a_folder_without_its_network_says_so(make_site, browser, tmp_path):
         page.wait_for_selector('#problem:not([hidden])')
         assert page.inner_text('#problem').startswith('The network cannot be started here (')
         page.context.close()
+
+
+def test_another_picture_takes_the_place_of_the_one_in_work(make_site, visit, tmp_path):
+    page = visit(make_site())
+    page.set_input_files('#file', save(tmp_path, cut_photo(300, 280), 'first.png'))
+    page.wait_for_selector('#status:has-text("left")')
+    result, _ = enlarge(page, save(tmp_path, cut_photo(9, 11), 'second.png'))
+    assert result.shape == (18, 22, 3)
+    page.wait_for_timeout(500)  # what the first one left behind would come now
+    assert page.get_attribute('#download', 'download') == 'second_x2.png'
+    assert page.locator('.compare').count() == 1
+
+
+def test_photographs_are_turned_as_their_tag_says(make_site, visit, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned to the right
+    Image.fromarray(cut_photo(9, 21)).save(tmp_path / 'turned.jpg', exif=exif, quality=95)
+    result, _ = enlarge(visit(make_site()), tmp_path / 'turned.jpg')
+    upright = np.ascontiguousarray(cut_photo(9, 21).transpose(1, 0, 2)[:, ::-1])
+    expected, _ = ask_onnxruntime(make_site(), upright)
+    assert result.shape == expected.shape
+    assert abs(result - expected).mean() < abs(result[::-1] - expected).mean() / 3  # JPEG is not exact
 
 
 def make_runtime(folder):
