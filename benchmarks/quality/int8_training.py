@@ -50,6 +50,8 @@ def write_images(data: Path, folder: Path, scale: int) -> None:
     for path in paths[:: max(len(paths) // PHOTOGRAPHS, 1)]:
         hr = mod_crop(read_image(path), scale)
         lr = shrink(hr, scale)
+        if min(lr.shape[:2]) < PATCH:
+            continue
         for number in range(CROPS):
             top, left = (number * max(side - SIDE, 0) // max(CROPS - 1, 1) for side in lr.shape[:2])
             cv2.imwrite(str(folder / 'LR' / f'{path.stem}_{number}.png'), lr[top : top + SIDE, left : left + SIDE])

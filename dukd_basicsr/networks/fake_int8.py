@@ -9,6 +9,7 @@ arXiv:1308.3432); they are zero where an activation lies beyond its range.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -21,13 +22,13 @@ from torch.overrides import TorchFunctionMode
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.build import count_input_channels
 from dukd_basicsr.networks.deploy import deploy
+from dukd_basicsr.networks.fit_ranges import fit_ranges
 from dukd_basicsr.networks.onnx.graph import to_onnx
 from dukd_basicsr.networks.onnx.precision import find_calibration, read_calibration, to_int8
-from dukd_basicsr.networks.onnx.ranges import LayerRanges, Range, Ranges, find_ranges, read_ranges
+from dukd_basicsr.networks.onnx.ranges import LEVELS, LayerRanges, Range, Ranges, find_ranges, read_ranges
 from dukd_basicsr.networks.onnx.session import require_packages
 from dukd_basicsr.networks.onnx.weight_scales import LARGEST_PAIR, LARGEST_WEIGHT, STEP
 
-LEVELS = 255
 KEY = 'train.int8_opt.calibrate:'
 """How the folder of images is asked for, in messages."""
 
@@ -52,8 +53,9 @@ def find_or_calibrate(net: nn.Module, opt: Mapping[str, Any]) -> dict[str, Layer
             'rounded than are trained; leave int8_opt out.'
         )
     channels = count_input_channels(opt['network_g'])
-    images = read_calibration(find_calibration(Path(opt['train']['int8_opt']['calibrate']), KEY), channels)
-    return read_ranges(to_int8(to_onnx(net, opt['scale'], channels), images))
+    images = list(read_calibration(find_calibration(Path(opt['train']['int8_opt']['calibrate']), KEY), channels))
+    copied = copy.deepcopy(net).cpu().float().eval()
+    return fit_ranges(copied, read_ranges(to_int8(to_onnx(net, opt['scale'], channels), images)), images)
 
 
 def _refuse_others(ranges: dict[str, LayerRanges], net: nn.Module, opt: Mapping[str, Any]) -> dict[str, LayerRanges]:

@@ -15,8 +15,8 @@ from dukd_basicsr.cli import main
 from dukd_basicsr.networks.fake_int8 import FakeInt8
 from dukd_basicsr.networks.onnx.graph import to_onnx
 from dukd_basicsr.networks.onnx.precision import to_int8
-from dukd_basicsr.networks.onnx.ranges import KEY, find_ranges, from_tensors
-from dukd_basicsr.networks.onnx.session import open_exported, open_session
+from dukd_basicsr.networks.onnx.ranges import KEY, find_ranges, from_tensors, read_ranges
+from dukd_basicsr.networks.onnx.session import open_exported
 from dukd_basicsr.networks.weights import build_network
 from tests.toys import L1, STUDENT, batch, save_weights, train_options
 from tests.workplace import command, workplace  # noqa: F401  the fixture
@@ -49,20 +49,19 @@ def answer(model, lq):
     return model.output
 
 
-def test_ranges_are_those_that_the_export_would_calibrate(opt, tmp_path):
+def test_ranges_are_shrunk_from_those_that_the_export_would_calibrate(opt, tmp_path):
     model = build_model(opt)
     net = build_network(STUDENT)
     net.load_state_dict(torch.load(tmp_path / 'student.pth', weights_only=True)['params'])
     images = [cv2.imread(str(tmp_path / 'lr' / f'{number}.png')) for number in (0, 1)]
     planes = [image[..., ::-1].transpose(2, 0, 1)[None] / np.float32(255) for image in images]
-    graph = to_int8(to_onnx(net.eval(), 2, 3), planes)
-    session = open_session(graph.SerializeToString(), as_written=True)
-    (wanted,) = session.run(None, {'lq': np.ascontiguousarray(planes[0])})
-    found = answer(model, torch.from_numpy(np.ascontiguousarray(planes[0]))).numpy()
-    assert (
-        np.abs(found - wanted).mean()
-        < 0.1 * np.abs(net(torch.from_numpy(planes[0].copy())).detach().numpy() - wanted).mean()
-    )
+    widest = read_ranges(to_int8(to_onnx(net.eval(), 2, 3), planes))
+    assert model.int8.ranges.keys() == widest.keys()
+    for name, each in model.int8.ranges.items():
+        for found, wide in ((each.input, widest[name].input), (each.output, widest[name].output)):
+            assert found.zero == wide.zero
+            assert found.scale / wide.scale == pytest.approx(round(20 * found.scale / wide.scale) / 20, rel=1e-6)
+            assert 0.29 < found.scale / wide.scale < 1.01
 
 
 def test_the_loss_is_that_of_the_rounded_student(opt):

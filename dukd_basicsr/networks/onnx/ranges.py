@@ -15,6 +15,8 @@ from dukd_basicsr.errors import UserError
 
 KEY = 'int8'
 """Of a checkpoint, beside 'params' and 'params_ema': layer to a tensor of four numbers, see `to_tensors`."""
+LEVELS = 255
+"""The largest number of eight unsigned bits."""
 _PREFIX, _SUFFIX = 'net.', '.weight'
 """What a trace puts around the name of a layer where it names its weight."""
 
