@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import logging
 import sys
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
+
+from dukd_basicsr.compat.loose_version import LooseVersion
 
 # Operators live as long as the library object that declared them.
 _libraries: list[Any] = []
@@ -20,6 +23,7 @@ def prepare_import() -> None:
     declare_torchvision_operators()
     supply_functional_tensor()
     supply_scipy_filters()
+    supply_distutils()
 
 
 def declare_torchvision_operators() -> None:
@@ -109,6 +113,23 @@ def supply_color_conversions() -> None:
     for name in ('rgb2ycbcr', 'bgr2ycbcr', 'ycbcr2rgb', 'ycbcr2bgr'):
         if not hasattr(old, name):
             setattr(old, name, getattr(new, name))
+
+
+def supply_distutils() -> None:
+    """Supply `distutils.version`, which Python removed in 3.12.
+
+    Defect: basicsr/archs/arch_util.py:6 imports `LooseVersion` from it, to ask which torchvision is there.
+    Symptom: `ModuleNotFoundError: No module named 'distutils'` on `import basicsr`, unless setuptools is installed,
+    which brings a distutils of its own; nothing that BasicSR declares asks for it.
+    Threads: none for BasicSR; the removal is PEP 632.
+    Here: only where there is no distutils, a package with just that class.
+    """
+    if sys.modules.get('distutils') is not None or importlib.util.find_spec('distutils') is not None:
+        return
+    package, module = (ModuleType(name, 'Supplied by dukd_basicsr.') for name in ('distutils', 'distutils.version'))
+    vars(package).update(__path__=[], version=module)
+    vars(module)['LooseVersion'] = LooseVersion
+    sys.modules.update({'distutils': package, 'distutils.version': module})
 
 
 def _supply(missing: str, source: str, name: str) -> None:

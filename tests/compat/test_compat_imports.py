@@ -115,6 +115,25 @@ def test_a_removed_module_is_supplied_and_a_present_one_left_alone(monkeypatch, 
     assert sys.modules[name] is present
 
 
+def test_without_distutils_basicsr_is_imported_all_the_same():
+    """As on Python 3.12 without setuptools: neither distutils nor the finder that setuptools puts in its place."""
+    code = (
+        'import sys\n'
+        "sys.meta_path[:] = [finder for finder in sys.meta_path if 'distutils' not in type(finder).__module__.lower()]\n"
+        "sys.modules['distutils'] = sys.modules['setuptools'] = sys.modules['_distutils_hack'] = None\n"
+        'import dukd_basicsr, basicsr.archs.arch_util as util\n'
+        'print(util.LooseVersion.__module__, sys.modules["distutils"].__doc__)'
+    )
+    assert _python(code).strip() == 'dukd_basicsr.compat.loose_version Supplied by dukd_basicsr.'
+
+
+def test_a_distutils_that_is_there_is_left_alone(monkeypatch):
+    present = ModuleType('distutils')
+    monkeypatch.setitem(sys.modules, 'distutils', present)
+    imports.supply_distutils()
+    assert sys.modules['distutils'] is present
+
+
 def test_plugin_registers_once_under_any_name():
     from basicsr.utils.registry import MODEL_REGISTRY
 
