@@ -1,4 +1,5 @@
 # make demo | make test | make site | make package | make install. Everything goes into .venv in this folder and nowhere else.
+# make release: dist/ as it is attached to a release; make test-matrix: the tests on every Python and torch, in .matrix.
 # Another interpreter: make PYTHON=python3.12 install
 
 PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
@@ -7,7 +8,7 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 DEMO_FLAGS ?=
 
-.PHONY: install demo test site package
+.PHONY: install demo test test-matrix site package basicsr-wheel release
 
 install: .venv/installed
 
@@ -36,3 +37,12 @@ site: install
 
 package: install
 	.ci/package
+
+basicsr-wheel: install
+	.ci/basicsr-wheel
+
+release: package
+	.ci/basicsr-wheel
+
+test-matrix:
+	.ci/matrix

@@ -8,8 +8,6 @@ from typing import Any
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 
-from dukd_basicsr.errors import UserError
-
 
 @ARCH_REGISTRY.register()
 class SPAN(nn.Module):
@@ -28,9 +26,6 @@ class SPAN(nn.Module):
         norm (bool): Subtract `rgb_mean` from the input and multiply it by `img_range`, as the published weights want.
         img_range (float): See `norm`. spandrel assumes 255 when it reads a file.
         rgb_mean (Sequence[float]): See `norm`. spandrel assumes DIV2K's when it reads a file.
-
-    Raises:
-        UserError: spandrel is not installed.
     """
 
     def __new__(
@@ -44,10 +39,8 @@ class SPAN(nn.Module):
         rgb_mean: Sequence[float] = (0.4488, 0.4371, 0.4040),
     ) -> Any:
         """Spandrel's network with `eval_conv` frozen."""
-        try:
-            import spandrel.architectures.SPAN
-        except ImportError:
-            raise UserError('type: SPAN needs the package spandrel: pip install spandrel.') from None
+        import spandrel.architectures.SPAN  # here: it takes longer than most commands
+
         net = spandrel.architectures.SPAN.SPAN(
             num_in_ch=num_in_ch,
             num_out_ch=num_out_ch,

@@ -23,15 +23,13 @@ class Spandrel(nn.Module):
         path (str | None): The checkpoint; `path.pretrain_network_t` (or `_g`) is put here.
 
     Raises:
-        UserError: spandrel is not installed, does not know the file, or the network is no super-resolver.
+        UserError: spandrel does not know the file, or the network is no super-resolver.
     """
 
     def __init__(self, path: str | None = None) -> None:
         super().__init__()
-        try:
-            import spandrel
-        except ImportError:
-            raise UserError('type: Spandrel needs the package spandrel: pip install spandrel.') from None
+        import spandrel  # here: it takes longer than most commands
+
         if path is None or not Path(path).is_file():
             where = say_where(path or '')
             raise UserError(

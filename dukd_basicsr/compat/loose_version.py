@@ -26,7 +26,7 @@ class LooseVersion:
         return isinstance(other, LooseVersion) and self.version == other.version
 
     def __lt__(self, other: LooseVersion) -> bool:
-        return self.version < other.version  # type: ignore[operator]
+        return self.version < other.version
 
     def __hash__(self) -> int:
         return hash(tuple(self.version))

@@ -6,6 +6,7 @@ import io
 import sys
 from pathlib import Path
 
+import safetensors.torch
 import torch
 
 from dukd_basicsr.data.atomic import write_file
@@ -63,7 +64,7 @@ def _say_unknown(source: Path, weights: Weights) -> str:
 
 def _write(layout: Recognised, target: Path) -> None:
     weights = {name: tensor.detach().contiguous() for name, tensor in layout.weights.items()}
-    content = _serialise(weights, target) if target.suffix == '.safetensors' else _pickle(weights)
+    content = safetensors.torch.save(weights) if target.suffix == '.safetensors' else _pickle(weights)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -78,11 +79,3 @@ def _pickle(weights: dict[str, torch.Tensor]) -> memoryview:
     buffer = io.BytesIO()
     torch.save({'params': weights}, buffer)
     return buffer.getbuffer()
-
-
-def _serialise(weights: dict[str, torch.Tensor], target: Path) -> bytes:
-    try:
-        from safetensors.torch import save
-    except ImportError:
-        raise UserError(f'{target.name} needs the package safetensors: pip install safetensors') from None
-    return save(weights)

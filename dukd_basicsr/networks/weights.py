@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dukd_basicsr.errors import UserError, say_where
@@ -192,11 +194,6 @@ def _unpickle(path: Path) -> Any:
 
 
 def _read_safetensors(path: Path) -> StateDict:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-    except ImportError:
-        raise UserError(f'{path}: this file needs the package safetensors: pip install safetensors') from None
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:

@@ -90,10 +90,10 @@ def test_what_is_missing_comes_with_its_command(distribution, command, capsys, m
 
 
 def test_what_may_be_missing_is_no_problem(capsys, monkeypatch):
-    lose(monkeypatch, 'onnx', 'spandrel', 'opencv-python')
+    lose(monkeypatch, 'onnx', 'matplotlib', 'opencv-python')
     code, out = report(capsys)
     assert '  onnx           missing (for basicsr export: pip install onnx)\n' in out
-    assert '  spandrel       missing (for network_t: {type: Spandrel}: pip install spandrel)\n' in out
+    assert '  matplotlib     missing (for benchmarks/study: pip install matplotlib)\n' in out
     assert code == 1
     assert 'PROBLEM: opencv-python is missing' in out
     assert out.count('PROBLEM') == 1

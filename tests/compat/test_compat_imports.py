@@ -119,7 +119,7 @@ def test_without_distutils_basicsr_is_imported_all_the_same():
     """As on Python 3.12 without setuptools: neither distutils nor the finder that setuptools puts in its place."""
     code = (
         'import sys\n'
-        "sys.meta_path[:] = [finder for finder in sys.meta_path if 'distutils' not in type(finder).__module__.lower()]\n"
+        "sys.meta_path[:] = [each for each in sys.meta_path if 'distutils' not in type(each).__module__]\n"
         "sys.modules['distutils'] = sys.modules['setuptools'] = sys.modules['_distutils_hack'] = None\n"
         'import dukd_basicsr, basicsr.archs.arch_util as util\n'
         'print(util.LooseVersion.__module__, sys.modules["distutils"].__doc__)'

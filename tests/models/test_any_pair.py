@@ -108,12 +108,9 @@ def test_a_teacher_that_spandrel_reads_from_its_file_alone(tmp_path):
     assert model.get_current_log()['l_zoom_in'] > 0
 
 
-def test_spandrel_refuses_in_one_sentence(tmp_path, monkeypatch):
+def test_spandrel_refuses_in_one_sentence(tmp_path):
     opt = options(tmp_path, COMPACT, EDSR, **{'kd_opt': L1})
     opt['network_t'] = {'type': 'Spandrel'}
     torch.save({'params': {'weight': torch.zeros(3)}}, tmp_path / 'teacher.pth')
     with pytest.raises(UserError, match='spandrel does not recognise a network in it'):
-        build_teacher(opt)
-    monkeypatch.setitem(__import__('sys').modules, 'spandrel', None)
-    with pytest.raises(UserError, match='pip install spandrel'):
         build_teacher(opt)

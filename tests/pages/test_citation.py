@@ -76,6 +76,20 @@ def test_every_import_is_declared():
     assert {names.get(name, name) for name in imported} - declared == set()
 
 
+def test_both_names_of_the_command_are_one():
+    config = configparser.ConfigParser()
+    config.read(REPOSITORY / 'setup.cfg', encoding='utf-8')
+    scripts = dict(line.split(' = ') for line in config['options.entry_points']['console_scripts'].strip().split('\n'))
+    assert scripts == {'basicsr': 'dukd_basicsr.cli:main', 'dukd': 'dukd_basicsr.cli:main'}
+
+
+def test_all_is_all_that_is_optional():
+    config = configparser.ConfigParser()
+    config.read(REPOSITORY / 'setup.cfg', encoding='utf-8')
+    extras = {name: set(text.split()) for name, text in config['options.extras_require'].items()}
+    assert extras['all'] == extras['export'] | extras['study'] | extras['iqa'] | extras['wandb']
+
+
 def test_the_pages_of_the_repository_link_to_what_is_there():
     pages = [*REPOSITORY.glob('*.md'), *(REPOSITORY / 'docs').glob('*.md')]
     links = [(page, link) for page in pages for link in re.findall(r'\]\(([^)#]+)', page.read_text(encoding='utf-8'))]

@@ -56,12 +56,14 @@ PACKAGES = (
     Package('filelock', ('filelock',)),
     Package('yaml', ('pyyaml',)),
     Package('tqdm', ('tqdm',)),
+    Package('safetensors', ('safetensors',)),
+    Package('spandrel', ('spandrel',)),
     Package('tensorboard', ('tensorboard', 'tb-nightly'), use='logger.use_tb_logger: true'),
-    Package('spandrel', ('spandrel',), use='network_t: {type: Spandrel}'),
-    Package('safetensors', ('safetensors',), use='.safetensors checkpoints'),
+    Package('wandb', ('wandb',), use='logger.wandb'),
     Package('onnx', ('onnx',), use='basicsr export'),
     Package('onnxruntime', ('onnxruntime', 'onnxruntime-gpu'), use='basicsr export'),
     Package('matplotlib', ('matplotlib',), use='benchmarks/study'),
+    Package('pyiqa', ('pyiqa',), use='basicsr benchmark --pyiqa'),
 )
 BY_PLUGIN = ('torchvision', 'basicsr')
 """Imported by the plugin, which mends what keeps them from it."""
