@@ -19,10 +19,11 @@ _OWN = (
     basicsr_names.recognise_msrresnet,
     basicsr_names.recognise_rrdbnet,
     basicsr_names.recognise_srvggnet,
+    basicsr_names.recognise_ecbsr,
     swinir.recognise_swinir,
 )
 
-ARCHITECTURES = ('EDSR', 'RCAN', 'SwinIR', 'RRDBNet', 'SRVGGNetCompact', 'MSRResNet')
+ARCHITECTURES = ('EDSR', 'RCAN', 'SwinIR', 'RRDBNet', 'SRVGGNetCompact', 'MSRResNet', 'ECBSR')
 """The networks that `recognise` knows, by their BasicSR type."""
 KNOWN = (
     f"BasicSR's {', '.join(ARCHITECTURES)} (SwinIR's official files too), EDSR of EDSR-PyTorch, RCAN of EDSR-PyTorch "

@@ -96,6 +96,31 @@ def recognise_srvggnet(weights: Mapping[str, Tensor]) -> Recognised | None:
     return Recognised('BasicSR', network, weights, (note,), ('act_type',))
 
 
+def recognise_ecbsr(weights: Mapping[str, Tensor]) -> Recognised | None:
+    """ECBSR: edge-oriented blocks one after the other, the first and the last of them the ends."""
+    if 'backbone.0.conv3x3.weight' not in weights:
+        return None
+    blocks = count_numbers(weights, r'backbone\.(\d+)\.conv3x3\.weight')
+    features, channels = weights['backbone.0.conv3x3.weight'].shape[:2]
+    outputs = weights[f'backbone.{blocks - 1}.conv3x3.weight'].shape[0]
+    prelu = 'backbone.0.act.weight' in weights
+    network = {
+        'type': 'ECBSR',
+        'num_in_ch': channels,
+        'num_out_ch': channels,
+        'num_block': blocks - 2,
+        'num_channel': features,
+        'with_idt': False,
+        'act_type': 'prelu' if prelu else 'relu',
+        'scale': math.isqrt(outputs // channels),
+    }
+    notes = ["with_idt is not in the file: false is assumed, as BasicSR's options have it."]
+    if prelu:
+        return Recognised('BasicSR', network, weights, tuple(notes), ('with_idt',))
+    notes.append('act_type is not in the file: relu is assumed, where it could be another without weights.')
+    return Recognised('BasicSR', network, weights, tuple(notes), ('with_idt', 'act_type'))
+
+
 def _read_ends(kind: str, weights: Mapping[str, Tensor]) -> dict[str, Any]:
     """What the first and the last convolution say."""
     features, channels = weights['conv_first.weight'].shape[:2]

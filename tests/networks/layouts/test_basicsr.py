@@ -70,6 +70,20 @@ def test_msrresnet(num_block, num_feat, upscale, channels):
 
 
 @FEW
+@given(
+    small, st.integers(1, 6), st.sampled_from([2, 3, 4]), st.sampled_from([1, 3]), st.sampled_from(['prelu', 'relu'])
+)
+def test_ecbsr(num_block, num_channel, scale, channels, act_type):
+    options = {
+        'type': 'ECBSR', 'num_in_ch': channels, 'num_out_ch': channels, 'num_block': num_block,
+        'num_channel': num_channel, 'with_idt': False, 'act_type': act_type, 'scale': scale,
+    }  # fmt: skip
+    layout = assert_recognised(options)
+    assert layout.network == options
+    assert layout.assumed == (('with_idt',) if act_type == 'prelu' else ('with_idt', 'act_type'))
+
+
+@FEW
 @given(small, st.integers(1, 6), st.integers(1, 4), st.sampled_from([1, 2, 4]), st.sampled_from([1, 3]))
 def test_rrdbnet(num_block, num_feat, num_grow_ch, scale, channels):
     options = {
