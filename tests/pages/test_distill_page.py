@@ -8,6 +8,7 @@ from dukd_basicsr.cli import main
 from dukd_basicsr.commands import distill
 from dukd_basicsr.commands.distill import photographs, plan
 from dukd_basicsr.commands.distill.request import DEFAULT_GOAL, DEFAULT_HOURS
+from dukd_basicsr.commands.distill.students import FAMILIES, LEAST_RATE, OF_PARAMETERS
 from tests.images import fill
 from tests.toys import REPOSITORY, STUDENT, forget_logger, save_weights
 
@@ -45,7 +46,9 @@ def test_the_numbers_of_the_page():
     assert DEFAULT_GOAL.kind == 'times'
     assert f'{DEFAULT_HOURS:.0f} hours if nothing is given' in words
     assert f'above {photographs.LARGEST_HELD_OUT} pixels' in words
-    assert plan.choose_rate(70_000) == plan.BEST_RATE == 4e-3
-    assert plan.choose_rate(10**9) == 2e-4
+    for name, family in FAMILIES.items():
+        assert f'{family.rate:g}'.replace('0.00', '') + f'e-3 for `{name}`' in words
+    assert f'up to {OF_PARAMETERS // 1000} K parameters' in words
+    assert LEAST_RATE == 2e-4
     assert f'from {plan.LATE_FROM:,} iterations on' in words
     assert all(f'`{student}`' in words for student in distill.STUDENTS)

@@ -25,9 +25,6 @@ from dukd_basicsr.networks.build import build
 from dukd_basicsr.networks.cost import find_lr_size
 from dukd_basicsr.networks.deploy import deploy
 
-BEST_RATE, OF_PARAMETERS, LEAST_RATE = 4e-3, 70_000, 2e-4
-"""docs/study: of 2e-3, 4e-3 and 8e-3 the second is the best for every method and a student of 69 K parameters. Larger
-networks are given less, by the square root of their size; no more is given to smaller ones."""
 LATE_FROM = 10_000
 """Iterations from which on the end of a run is upcycled: docs/study has found no gain in runs of 1,200 to 2,700, the
 paper has them at 250,000. It costs what logits distillation costs."""
@@ -95,7 +92,7 @@ def make_plan(request: Request) -> tuple[Plan, Survey]:
         batch=batch,
         workers=min(6, (os.cpu_count() or 1) - 1),
         iterations=request.iterations or LATE_FROM - 1,
-        rate=choose_rate(student.figures.trained_params),
+        rate=student.rate,
         cached=False,
         late=False,
         val_set=HELD_OUT.name if request.val is None else 'validation',
@@ -114,17 +111,6 @@ def make_plan(request: Request) -> tuple[Plan, Survey]:
         del seconds['label']
     facts = _describe(request, settings, teacher, student, found, (live, cached, student_ms))
     return Plan(settings, facts, {name: round(value, 1) for name, value in seconds.items()}, _warn(teacher)), found
-
-
-def choose_rate(parameters: int) -> float:
-    """The first learning rate of a student, to two digits.
-
-    Example:
-        >>> choose_rate(20_000), choose_rate(280_000), choose_rate(10**9)
-        (0.004, 0.002, 0.0002)
-    """
-    rate = BEST_RATE * min(1.0, math.sqrt(OF_PARAMETERS / parameters))
-    return max(LEAST_RATE, float(f'{rate:.1e}'))
 
 
 def measure_time_of(student: Student) -> float:

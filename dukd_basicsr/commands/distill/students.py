@@ -21,6 +21,8 @@ from dukd_basicsr.networks.padding import super_resolve
 
 REACH = 2.0
 """How many times larger or smaller than asked for the nearest student may be."""
+OF_PARAMETERS, LEAST_RATE = 70_000, 2e-4
+"""Larger students than the first get a lower rate, by the square root of their size, but at least the second."""
 Arguments = dict[str, Any]
 
 
@@ -35,6 +37,9 @@ class Family:
     narrow and deep one, is worse than what lies between."""
     tag: str
     """Of a size, in names: '{width}' and '{depth}' are filled in."""
+    rate: float
+    """The first learning rate of sizes up to OF_PARAMETERS: the best of three or four in short runs, for EDSR those of
+    docs/study, for the others those of docs/distill.md."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class Student:
     scale: int
     network: Arguments
     """`network_g` of its options file."""
+    rate: float
+    """The first learning rate of its training."""
     figures: Figures
 
 
@@ -95,19 +102,25 @@ FAMILIES: dict[str, Family] = {
         _make_edsr,
         ((8, 2), (12, 2), (16, 2), (16, 4), (24, 4), (32, 4), (32, 8), (48, 8), (64, 8), (64, 16), (64, 32), (96, 32)),
         'f{width}b{depth}',
+        rate=4e-3,
     ),
     'compact': Family(
         _make_compact,
         ((8, 4), (12, 4), (16, 4), (16, 8), (24, 8), (32, 8), (32, 16), (48, 16), (64, 16), (64, 32), (96, 32)),
         'f{width}c{depth}',
+        rate=2e-3,
     ),
     'ecbsr': Family(
         _make_ecbsr,
         ((8, 4), (12, 4), (16, 4), (16, 6), (16, 10), (24, 10), (32, 10), (48, 10), (48, 16), (64, 16), (96, 16)),
         'c{width}m{depth}',
+        rate=1e-3,
     ),
     'span': Family(
-        _make_span, ((12, 6), (16, 6), (20, 6), (24, 6), (28, 6), (32, 6), (40, 6), (48, 6), (64, 6)), 'f{width}'
+        _make_span,
+        ((12, 6), (16, 6), (20, 6), (24, 6), (28, 6), (32, 6), (40, 6), (48, 6), (64, 6)),
+        'f{width}',
+        rate=1e-3,
     ),
 }
 """By the name that --student takes. ECBSR's are around the published M4C8, M4C16, M10C16, M10C32 and M16C64, SPAN's
@@ -166,7 +179,22 @@ def choose_student(kind: str, scale: int, goal: Goal, teacher: Figures) -> Stude
         )
     if goal.kind == 'ms':
         cost = Figures(cost.params, cost.macs, cost.trained_params, reached)
-    return Student(name, scale, networks[chosen], cost)
+    return Student(name, scale, networks[chosen], choose_rate(family.rate, cost.trained_params), cost)
+
+
+def choose_rate(of_small: float, parameters: int) -> float:
+    """The first learning rate of a student, to two digits.
+
+    Args:
+        of_small (float): `Family.rate`.
+        parameters (int): As it is trained.
+
+    Example:
+        >>> choose_rate(4e-3, 20_000), choose_rate(4e-3, 280_000), choose_rate(4e-3, 10**9)
+        (0.004, 0.002, 0.0002)
+    """
+    rate = of_small * min(1.0, math.sqrt(OF_PARAMETERS / parameters))
+    return max(LEAST_RATE, float(f'{rate:.1e}'))
 
 
 def measure_time(net: nn.Module, scale: int) -> float:

@@ -7,9 +7,15 @@ import pytest
 
 from dukd_basicsr.commands import distill
 from dukd_basicsr.commands.distill import students
-from dukd_basicsr.commands.distill.plan import choose_rate
 from dukd_basicsr.commands.distill.request import Goal
-from dukd_basicsr.commands.distill.students import FAMILIES, Figures, choose_student, count_figures
+from dukd_basicsr.commands.distill.students import (
+    FAMILIES,
+    LEAST_RATE,
+    Figures,
+    choose_rate,
+    choose_student,
+    count_figures,
+)
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.build import build
 from dukd_basicsr.networks.deploy import deploy
@@ -106,5 +112,6 @@ def test_a_student_is_smaller_than_its_teacher():
 
 
 def test_rates_fall_with_the_size_and_stay_within_what_was_measured():
-    rates = [choose_rate(parameters) for parameters in (1, 69_000, 70_000, 280_000, 1_120_000, 10**8, 10**10)]
+    rates = [choose_rate(4e-3, parameters) for parameters in (1, 69_000, 70_000, 280_000, 1_120_000, 10**8, 10**10)]
     assert rates == [4e-3, 4e-3, 4e-3, 2e-3, 1e-3, 2e-4, 2e-4]
+    assert all(LEAST_RATE < family.rate <= 4e-3 for family in FAMILIES.values())
