@@ -34,6 +34,8 @@ def train(args: argparse.Namespace) -> None:
     import_module('dukd_basicsr.plugin')  # makes basicsr importable
     from dukd_basicsr.training import pipeline
 
+    _check_metrics(opt)
+
     pipeline.train(opt, launch)
 
 
@@ -43,7 +45,16 @@ def test(args: argparse.Namespace) -> None:
     import_module('dukd_basicsr.plugin')  # makes basicsr importable
     from dukd_basicsr.training import pipeline
 
+    _check_metrics(opt)
+
     pipeline.test(opt, launch)
+
+
+def _check_metrics(opt: dict[str, Any]) -> None:
+    """Load the metrics that a run validates with."""
+    from dukd_basicsr.evaluation.metrics import check_perceptual_metrics
+
+    check_perceptual_metrics((opt.get('val') or {}).get('metrics'))
 
 
 def read(args: argparse.Namespace, is_train: bool, dry_run: bool = False) -> tuple[dict[str, Any], Launch]:

@@ -38,7 +38,8 @@ def score(sr: np.ndarray, gt: np.ndarray | None, metrics: Mapping[str, Mapping[s
                 f'val.metrics.{name}: crop_border {border} leaves nothing of an image of {width}x{height}; write a '
                 'smaller one.'
             )
-    return {name: float(calculate_metric(images, dict(opt))) for name, opt in metrics.items()}
+    asked = {name: {key: value for key, value in opt.items() if key != 'better'} for name, opt in metrics.items()}
+    return {name: float(calculate_metric(images, opt)) for name, opt in asked.items()}
 
 
 def load_perceptual_metrics(names: Sequence[str], device: torch.device) -> dict[str, dict[str, Any]]:
@@ -60,19 +61,40 @@ def load_perceptual_metrics(names: Sequence[str], device: torch.device) -> dict[
     return metrics
 
 
+def check_perceptual_metrics(metrics: Mapping[str, Mapping[str, Any]] | None) -> None:
+    """Load every metric of pyiqa that `val.metrics` names, so that what is wrong is said before the first iteration.
+
+    Args:
+        metrics (Mapping | None): `val.metrics` of the options.
+
+    Raises:
+        UserError: pyiqa is not installed, has no such metric, cannot load it (it downloads weights), or calls another
+            way better than the options do.
+    """
+    for key, opt in (metrics or {}).items():
+        if opt['type'] != TYPE:
+            continue
+        what = f'val.metrics.{key}'
+        lower = bool(getattr(_load(opt['name'], 'cpu', what), 'lower_better', False))
+        if lower != (opt.get('better', 'higher') == 'lower'):
+            way = 'lower' if lower else 'higher'
+            raise UserError(f'{what}.better: pyiqa says of {opt["name"]} that {way} is better; write better: {way}.')
+
+
 @METRIC_REGISTRY.register()
-def calculate_pyiqa(img: np.ndarray, img2: np.ndarray, name: str, device: str) -> float:
-    """One metric of one image.
+def calculate_pyiqa(img: np.ndarray, img2: np.ndarray, name: str, device: str | None = None) -> float:
+    """One metric of one image, an entry of `val.metrics`: {type: calculate_pyiqa, name: lpips, better: lower}.
 
     Args:
         img (np.ndarray): (H, W, 3) uint8, BGR, what is measured.
         img2 (np.ndarray): The ground truth; a metric without reference is not shown it.
         name (str): As pyiqa calls it.
-        device (str): 'cuda' or 'cpu'.
+        device (str | None): 'cuda', 'cuda:1' or 'cpu'; None is CUDA where there is one.
 
     Raises:
         RunError: The metric cannot be computed of this image, e.g. since it is too small.
     """
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     metric = _load(name, device)
     shown = [img, img2] if metric.metric_mode == 'FR' else [img]
     try:
@@ -82,20 +104,28 @@ def calculate_pyiqa(img: np.ndarray, img2: np.ndarray, name: str, device: str) -
     except Exception as error:  # a metric of anyone's, which raises what it likes
         size = f'{img.shape[1]}x{img.shape[0]}'
         raise RunError(
-            f'--pyiqa {name}: it cannot be computed of an image of {size} ({describe(error)}); leave it out.'
+            f'pyiqa {name}: it cannot be computed of an image of {size} ({describe(error)}); leave it out.'
         ) from error
 
 
+def _load(name: str, device: str, what: str = '') -> Any:
+    """The metric; `what` begins the sentence where there is none."""
+    try:
+        return _create(name, device)
+    except UserError as error:
+        raise UserError(f'{what or f"--pyiqa {name}"}: {error}') from error.__cause__
+
+
 @functools.lru_cache
-def _load(name: str, device: str) -> Any:
+def _create(name: str, device: str) -> Any:
     try:
         pyiqa = importlib.import_module('pyiqa')
     except ImportError:
-        raise UserError(f'--pyiqa {name}: pyiqa is not installed; pip install pyiqa, or leave --pyiqa out.') from None
+        raise UserError('pyiqa is not installed; pip install pyiqa, or leave it out.') from None
     known = pyiqa.list_models()
     if name not in known:
-        raise UserError(f'--pyiqa {name}: pyiqa has no such metric.{did_you_mean(name, known)}')
+        raise UserError(f'pyiqa has no such metric.{did_you_mean(name, known)}')
     try:
         return pyiqa.create_metric(name, device=torch.device(device))
     except Exception as error:  # downloads, files, GPUs
-        raise UserError(f'--pyiqa {name}: pyiqa cannot load it ({describe(error)}).') from error
+        raise UserError(f'pyiqa cannot load it ({describe(error)}).') from error

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from dukd_basicsr.data.prefetch import count_threads, map_in_order, read_ahead
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.evaluation.metrics import score
+from dukd_basicsr.evaluation.metrics import TYPE, score
 from dukd_basicsr.evaluation.tensorboard import Board, Image
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def validate(
         UserError: The set has no images.
     """
     set_name, val_opt = dataloader.dataset.opt['name'], model.opt['val']
-    metrics = val_opt.get('metrics')
+    metrics = _place_metrics(val_opt.get('metrics'), model.device)
     if metrics is not None:
         model._initialize_best_metric_results(set_name)
     path_of = partial(_make_path, model.opt, set_name, current_iter) if save_img else None
@@ -113,6 +113,13 @@ def validate(
         model._update_best_metric_result(set_name, metric, value, current_iter)
     if share.rank == 0:
         model._log_validation_metric_values(current_iter, set_name, tb_logger)
+
+
+def _place_metrics(metrics: Mapping[str, Any] | None, device: torch.device) -> Mapping[str, Any] | None:
+    """Those of pyiqa on the device of the model: threads that measure do not know which GPU is this process's."""
+    if metrics is None:
+        return None
+    return {name: {'device': str(device), **opt} if opt['type'] == TYPE else opt for name, opt in metrics.items()}
 
 
 def super_resolve_all(model: SRModel, samples: Iterable[Sample]) -> Iterator[Image]:

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_PATTERNS = ('archs/*_arch.py', 'data/*_dataset.py', 'losses/*.py', 'metrics/*.py', 'models/*_model.py')
+_PATTERNS = (
+    'archs/*_arch.py', 'data/*_dataset.py', 'losses/*.py', 'metrics/*.py', 'models/*_model.py', 'evaluation/metrics.py',
+)  # fmt: skip
 REQUIRED = object()
 """Stands for the default of a parameter that has none."""
 UNKNOWN = object()

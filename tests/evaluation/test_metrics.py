@@ -1,14 +1,22 @@
+import re
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
+from dukd_basicsr import options
+from dukd_basicsr.cli import main
 from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.evaluation import metrics as perceptual
 from dukd_basicsr.evaluation.benchmark.tabulate import tabulate_networks
+from dukd_basicsr.training.checks.machine import check_metrics
 from tests.evaluation.benchmark.option_files import write_options
+from tests.toys import REPOSITORY, forget_logger
+from tests.workplace import workplace  # noqa: F401  the fixture
 
 
 class FakeMetric:
@@ -16,6 +24,7 @@ class FakeMetric:
 
     def __init__(self, name):
         self.metric_mode = 'NR' if name == 'niqe' else 'FR'
+        self.lower_better = name != 'psnr'
 
     def __call__(self, image, *reference):
         assert image.shape[:2] == (1, 3)
@@ -36,9 +45,9 @@ def pyiqa(monkeypatch):
     fake = types.ModuleType('pyiqa')
     fake.create_metric, fake.list_models = create_metric, lambda: ['lpips', 'musiq', 'niqe', 'psnr']
     monkeypatch.setitem(sys.modules, 'pyiqa', fake)
-    perceptual._load.cache_clear()
+    perceptual._create.cache_clear()
     yield
-    perceptual._load.cache_clear()
+    perceptual._create.cache_clear()
 
 
 @pytest.mark.usefixtures('pyiqa')
@@ -59,7 +68,7 @@ def test_images_are_shown_whole_in_rgb():
         'lpips': pytest.approx(np.abs(red[0] - red[1]).mean(), abs=1e-6),
         'niqe': pytest.approx(red[0].mean(), abs=1e-6),
     }
-    with pytest.raises(RunError, match=r'--pyiqa lpips: .* 5x7 \(ValueError: too small\); leave it out'):
+    with pytest.raises(RunError, match=r'pyiqa lpips: .* 5x7 \(ValueError: too small\); leave it out'):
         perceptual.calculate_pyiqa(image[:7, :5], truth[:7, :5], 'lpips', 'cpu')
 
 
@@ -80,6 +89,87 @@ def test_metrics_that_cannot_be_are_said_before_anything_is_measured(tmp_path, n
 
 def test_without_pyiqa_its_command_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'pyiqa', None)
-    perceptual._load.cache_clear()
+    perceptual._create.cache_clear()
     with pytest.raises(UserError, match='--pyiqa lpips: pyiqa is not installed; pip install pyiqa'):
         tabulate_networks([write_options(tmp_path, 'first')], None, pyiqa=['lpips'])
+
+
+METRICS = {'perceived': {'type': 'calculate_pyiqa', 'name': 'lpips', 'better': 'lower'}}
+
+
+@pytest.mark.usefixtures('pyiqa')
+def test_a_validation_measures_them(tmp_path):
+    images = np.random.default_rng(1).integers(0, 256, (2, 12, 9, 3), np.uint8)
+    found = perceptual.score(*images, METRICS)
+    assert found == {'perceived': perceptual.calculate_pyiqa(*images, 'lpips', 'cpu')}
+    perceptual.check_perceptual_metrics(METRICS)
+    perceptual.check_perceptual_metrics(None)
+
+
+@pytest.mark.parametrize(
+    ('metric', 'said'),
+    [
+        ({'name': 'lpips'},
+         'val.metrics.perceived.better: pyiqa says of lpips that lower is better; write better: lower.'),
+        ({'name': 'psnr', 'better': 'lower'},
+         'val.metrics.perceived.better: pyiqa says of psnr that higher is better; write better: higher.'),
+        ({'name': 'lpip', 'better': 'lower'},
+         'val.metrics.perceived: pyiqa has no such metric. Did you mean "lpips"?'),
+        ({'name': 'musiq'}, 'val.metrics.perceived: pyiqa cannot load it (OSError: no connection).'),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures('pyiqa')
+def test_what_is_wrong_is_said_before_the_first_iteration(metric, said):
+    with pytest.raises(UserError) as caught:
+        perceptual.check_perceptual_metrics({'psnr': {'type': 'calculate_psnr'},
+                                             'perceived': {'type': 'calculate_pyiqa', **metric}})  # fmt: skip
+    assert caught.value.messages == (said,)
+
+
+def test_they_are_options_like_others():
+    opt = options.load(REPOSITORY / 'options' / 'train_edsr_x2.yml')
+    opt['val']['metrics'] |= METRICS
+    assert options.check(opt, 'x.yml', True) == []
+    opt['val']['metrics']['perceived'] = {'type': 'calculate_pyiqa', 'crop_border': 2}
+    with pytest.raises(options.OptionsError) as caught:
+        options.check(opt, 'x.yml', True)
+    assert [message.split(': ', 2)[1] for message in caught.value.messages] == [
+        'val.metrics.perceived.crop_border', 'val.metrics.perceived.name',
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures('pyiqa')
+def test_a_run_validates_with_them(workplace, monkeypatch, capsys):  # noqa: F811
+    """Through the command: on the images of a validation, with the best that is the lowest."""
+    monkeypatch.chdir(workplace)
+    opt = yaml.safe_load(Path('toy.yml').read_text(encoding='utf-8'))
+    opt['name'], opt['val']['val_freq'] = 'perceived', 1
+    opt['val']['metrics'] |= METRICS
+    Path('perceived.yml').write_text(yaml.safe_dump(opt), encoding='utf-8')
+    forget_logger()
+    assert main(['train', '-opt', 'perceived.yml']) == 0
+    forget_logger()
+    (log,) = Path('experiments/perceived').glob('train_*.log')
+    found = re.findall(r'# perceived: (\S+)\tBest: (\S+) @', log.read_text(encoding='utf-8'))
+    values = [float(value) for value, _ in found]
+    assert len(values) == 4
+    assert [float(best) for _, best in found] == [min(values[: place + 1]) for place in range(4)]
+    assert min(values) > 0
+
+
+def test_a_run_without_pyiqa_creates_nothing(workplace, monkeypatch, capsys):  # noqa: F811
+    monkeypatch.setitem(sys.modules, 'pyiqa', None)
+    perceptual._create.cache_clear()
+    monkeypatch.chdir(workplace)
+    opt = yaml.safe_load(Path('toy.yml').read_text(encoding='utf-8'))
+    opt['name'] = 'without'
+    opt['val']['metrics'] |= METRICS
+    Path('without.yml').write_text(yaml.safe_dump(opt), encoding='utf-8')
+    assert main(['train', '-opt', 'without.yml']) == 2
+    said = capsys.readouterr().err
+    assert said == (
+        'basicsr train: val.metrics.perceived: pyiqa is not installed; pip install pyiqa, or leave it out.\n'
+    )
+    assert not Path('experiments/without').exists()
+    with pytest.raises(UserError, match=r'val\.metrics\.perceived: pyiqa is not installed'):
+        check_metrics(opt)
