@@ -184,6 +184,13 @@ def test_the_command_trains_and_finds_mistakes_before_it_creates_anything(workpl
     assert not (workplace / 'experiments' / 'refined').exists()
     folder = next(path for path in (workplace / 'datasets').rglob('LRbicx2'))
     force = f'train:int8_opt={{calibrate: {folder.relative_to(workplace)}}}'
-    done = command('train', '-opt', 'refined.yml', '--force_yml', force, 'train:total_iter=2', cwd=workplace)
-    assert done.returncode == 0, done.stderr
-    assert find_ranges(workplace / 'experiments' / 'refined' / 'models' / 'net_g_latest.pth')
+    ends = []
+    for name, stops in (('whole', [4]), ('parted', [2, 4])):
+        for stop in stops:
+            done = command('train', '-opt', 'refined.yml', '--auto_resume', '--force_yml', force, f'name={name}',
+                           f'train:total_iter={stop}', cwd=workplace)  # fmt: skip
+            assert done.returncode == 0, done.stderr
+        file = workplace / 'experiments' / name / 'models' / 'net_g_4.pth'
+        ends.append(torch.load(file, weights_only=True))
+        assert find_ranges(file)
+    torch.testing.assert_close(ends[0], ends[1], rtol=0, atol=0)
