@@ -67,6 +67,8 @@ PACKAGES = (
 )
 BY_PLUGIN = ('torchvision', 'basicsr')
 """Imported by the plugin, which mends what keeps them from it."""
+AFTER_PLUGIN = ('spandrel',)
+"""Imports torchvision too, so it is imported after the plugin."""
 
 
 @dataclass
@@ -136,17 +138,10 @@ def _packages(report: Report) -> None:
 
 
 def _imports(report: Report) -> None:
-    """Whether what is installed can be imported, the plugin last; one problem for each that cannot."""
+    """Whether what is installed can be imported, by itself or with the plugin; one problem for each that cannot."""
     for package in PACKAGES:
-        if package.use or package.module in BY_PLUGIN or find_version(package.names)[1] is None:
-            continue
-        try:
-            __import__(package.module)
-        except (Exception, SystemExit) as error:
-            remedy = package.remedy or _reinstall(package, error)
-            report.problems.append(
-                f'{package.names[0]} is installed and cannot be imported ({_first_line(error)}): {remedy}'
-            )
+        if not package.use and package.module not in BY_PLUGIN + AFTER_PLUGIN:
+            _import_package(package, report)
     if report.problems:
         return
     try:
@@ -157,6 +152,21 @@ def _imports(report: Report) -> None:
         report.problems.append(
             f'BasicSR cannot be imported ({_first_line(error)}): {INSTALL_TORCH} && '
             f'{INSTALL_BASICSR} --force-reinstall --no-deps'
+        )
+    for package in PACKAGES:
+        if package.module in AFTER_PLUGIN:
+            _import_package(package, report)
+
+
+def _import_package(package: Package, report: Report) -> None:
+    if find_version(package.names)[1] is None:
+        return
+    try:
+        __import__(package.module)
+    except (Exception, SystemExit) as error:
+        remedy = package.remedy or _reinstall(package, error)
+        report.problems.append(
+            f'{package.names[0]} is installed and cannot be imported ({_first_line(error)}): {remedy}'
         )
 
 
