@@ -87,8 +87,8 @@ class InvertibleTransform:
                 mask = torch.where(mask[:, None], order, torch.arange(channels, device=drawn_on))
             elif op == 'translate':
                 share = torch.rand(batch_size, 2, generator=generator, device=drawn_on)
-                shift = (share * torch.tensor(size, device=drawn_on)).long()
-                mask = shift * mask[:, None]
+                shift = torch.stack([part * side for part, side in zip(share.unbind(1), size or (), strict=True)], 1)
+                mask = shift.long() * mask[:, None]
             draws.append((op, mask.to(device if device is not None else drawn_on)))
         return cls(tuple(draws), size)
 

@@ -16,6 +16,8 @@ from torch import nn
 
 from dukd_basicsr.networks.weights import build_network
 
+NUM_GPU = 0
+"""Of `train_options`; the fixture `device` makes it 1 while it yields CUDA."""
 REPOSITORY = Path(__file__).resolve().parents[1]
 STUDENT = {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 4, 'num_block': 1, 'upscale': 2}
 TEACHER = {**STUDENT, 'num_feat': 8, 'num_block': 2}
@@ -79,7 +81,7 @@ def train_options(folder, model_type='DUKDModel', **train):
     if model_type == 'DUKDModel':
         losses['dukd_opt'] = L1
     return copy.deepcopy({
-        'name': 'toy', 'model_type': model_type, 'scale': 2, 'num_gpu': 0, 'manual_seed': 10, 'is_train': True,
+        'name': 'toy', 'model_type': model_type, 'scale': 2, 'num_gpu': NUM_GPU, 'manual_seed': 10, 'is_train': True,
         'dist': False, 'rank': 0, 'world_size': 1, 'datasets': {},
         'network_g': STUDENT, 'network_t': TEACHER,
         'path': {'pretrain_network_g': None, 'pretrain_network_t': str(folder / 'teacher.pth'),

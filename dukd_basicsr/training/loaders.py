@@ -7,8 +7,10 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import torch
 from basicsr.data import build_dataloader, build_dataset
 from basicsr.data.prefetch_dataloader import CUDAPrefetcher
+from torch import Tensor
 
 from dukd_basicsr.data.sampling import ResumableSampler, SeededDataset
 from dukd_basicsr.errors import UserError
@@ -92,5 +94,17 @@ def iterate_batches(loader: Iterable, opt: dict[str, Any]) -> Iterator[dict[str,
     prefetcher = CUDAPrefetcher(loader, opt)
     batch = prefetcher.next()
     while batch is not None:
+        _use_on_this_stream(batch)
         yield batch
         batch = prefetcher.next()
+
+
+def _use_on_this_stream(batch: dict[str, Any]) -> None:
+    """Say which stream computes on what the prefetcher's own stream has copied.
+
+    Else the memory of a batch that Python has let go of would take the copy of another one while kernels that the
+    device has not come to yet still need it.
+    """
+    for value in batch.values():
+        if isinstance(value, Tensor) and value.is_cuda:
+            value.record_stream(torch.cuda.current_stream(value.device))

@@ -24,6 +24,7 @@ def in_double(opt):
 
 @pytest.mark.parametrize('parts', [1, 2, 4])
 @pytest.mark.parametrize('reduction', ['mean', 'sum'])
+@pytest.mark.usefixtures('device')
 def test_terms_gradient_and_update_are_those_of_the_whole_batch(tmp_path, parts, reduction):
     kd = {**L1, 'loss_weight': 0.5, 'reduction': reduction}
     opt = train_options(tmp_path, dukd_opt=DUKD, kd_opt=kd)
@@ -41,6 +42,7 @@ def test_terms_gradient_and_update_are_those_of_the_whole_batch(tmp_path, parts,
     torch.testing.assert_close(dict(model.net_g.state_dict()), dict(whole.net_g.state_dict()), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.usefixtures('device')
 def test_networks_see_one_part_at_a_time_and_the_teacher_just_before_its_student(tmp_path):
     model = build_model(train_options(tmp_path, accumulate=2))
     calls = []
@@ -66,6 +68,7 @@ def test_parts_keep_samples_labels_and_draws_together():
     assert split(views, 1) == [views]
 
 
+@pytest.mark.usefixtures('device')
 def test_a_batch_that_does_not_divide_is_a_sentence(tmp_path):
     model = build_model(train_options(tmp_path, accumulate=2))
     model.feed_data(batch(samples=3))
@@ -85,6 +88,7 @@ class Synchronised(torch.nn.parallel.DistributedDataParallel):
         return super().forward(x)
 
 
+@pytest.mark.usefixtures('device')
 def test_ranks_exchange_gradients_once_a_step(tmp_path):
     import gc
 

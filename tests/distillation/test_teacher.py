@@ -22,11 +22,11 @@ def test_is_frozen_whatever_its_surroundings_do():
     assert int(net[2].num_batches_tracked) == 0
 
 
-def test_build_loads_the_weights_and_answers_as_the_network(tmp_path):
+def test_build_loads_the_weights_and_answers_as_the_network(tmp_path, device):
     opt = train_options(tmp_path)
-    net = save_weights(tmp_path / 'teacher.pth', TEACHER)
-    teacher = build_teacher(opt)
-    x = torch.rand(1, 3, 6, 6)
+    net = save_weights(tmp_path / 'teacher.pth', TEACHER).to(device)
+    teacher = build_teacher(opt).to(device)
+    x = torch.rand(1, 3, 6, 6, device=device)
     assert torch.equal(teacher(x), net(x))
 
 

@@ -19,8 +19,9 @@ def exploding(x):
     raise AssertionError('was asked')
 
 
-def test_equal_sizes_share_one_pass_and_come_back_under_their_names():
-    inputs = {'a': torch.rand(2, 3, 8, 8), 'b': torch.rand(1, 3, 4, 4), 'c': torch.rand(3, 3, 8, 8)}
+def test_equal_sizes_share_one_pass_and_come_back_under_their_names(device):
+    shapes = {'a': (2, 3, 8, 8), 'b': (1, 3, 4, 4), 'c': (3, 3, 8, 8)}
+    inputs = {name: torch.rand(shape, device=device) for name, shape in shapes.items()}
     net = Counting()
     outputs = forward_by_size(net, inputs)
     assert net.shapes == [(5, 3, 8, 8), (1, 3, 4, 4)]
@@ -51,9 +52,9 @@ def test_teacher_sees_clean_inputs_without_a_graph():
     assert not labels['v'].requires_grad
 
 
-def test_student_sees_the_transformed_input_and_its_answer_is_turned_back():
-    x = torch.rand(4, 3, 4, 4)
-    transform = InvertibleTransform.sample(4, ops=('hflip', 'vflip', 'transpose'), prob=1.0)
+def test_student_sees_the_transformed_input_and_its_answer_is_turned_back(device):
+    x = torch.rand(4, 3, 4, 4, device=device)
+    transform = InvertibleTransform.sample(4, ops=('hflip', 'vflip', 'transpose'), prob=1.0, device=device)
     net = Counting()
     seen = []
     views = {'plain': View(x), 'v': View(x, transform=transform)}
@@ -64,12 +65,12 @@ def test_student_sees_the_transformed_input_and_its_answer_is_turned_back():
         assert torch.equal(view.turn_back(outputs[name]), 2 * x)
 
 
-def test_a_view_of_some_samples_has_what_belongs_to_them():
-    lq, gt, label = torch.rand(4, 3, 2, 2), torch.rand(4, 3, 4, 4), torch.rand(4, 3, 4, 4)
+def test_a_view_of_some_samples_has_what_belongs_to_them(device):
+    lq, gt, label = (torch.rand(4, 3, side, side, device=device) for side in (2, 4, 4))
     view = View(lq, gt=gt, label=label, ask_teacher=False)
-    some = view.select(torch.tensor([2, 0]))
+    some = view.select(torch.tensor([2, 0]).to(device))
     for found, whole in ((some.lq, lq), (some.gt, gt), (some.label, label)):
         assert torch.equal(found, torch.stack([whole[2], whole[0]]))
     assert not some.ask_teacher
-    assert View(lq).select(torch.tensor([1])).gt is None
+    assert View(lq).select(torch.tensor([1]).to(device)).gt is None
     assert view.select(None).lq is lq

@@ -70,6 +70,7 @@ def outcome(model, validate, loader, log):
     return model.metric_results, model.best_metric_results, board.scalars, log()[before:], left, model.net_g.training
 
 
+@pytest.mark.usefixtures('real_device')
 @pytest.mark.parametrize('is_train', [True, False])
 @pytest.mark.parametrize(
     ('model_type', 'ema'), [('SRModel', 0), ('DistillModel', 0.9), ('SwinIRModel', 0.9), ('SwinIRModel', 0)]
@@ -92,6 +93,7 @@ def test_everything_equals_stock(tmp_path, log, model_type, ema, is_train):
     assert ('photo0/photo0_5.png' if is_train else 'toys/photo0_toy.png') in found[0][1]
 
 
+@pytest.mark.usefixtures('real_device')
 def test_without_metrics_and_images_nothing_is_left_behind(tmp_path):
     write_images(tmp_path)
     model = model_of(options(tmp_path, metrics=None))
@@ -121,6 +123,7 @@ def test_an_empty_set_is_a_sentence(tmp_path):
         model.validation(loader_of(tmp_path), 5, None, False)
 
 
+@pytest.mark.usefixtures('real_device')
 def test_without_gt_the_last_training_batch_is_not_compared_with(tmp_path):
     """As a metric without reference would be used: BasicSR's NIQE."""
     write_images(tmp_path, [(100, 110)])
@@ -228,6 +231,7 @@ def test_read_ahead_reads_one_more_and_passes_none_and_errors():
         next(ahead)
 
 
+@pytest.mark.usefixtures('real_device')
 def test_neighbours_of_one_size_share_a_batch(tmp_path, monkeypatch, log):
     """With a network that cannot round, since a batch of convolutions may differ from its images in the last bit."""
     write_images(tmp_path)

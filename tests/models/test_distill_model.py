@@ -20,13 +20,15 @@ def step(model, data, current_iter=1):
     return model.get_current_log()
 
 
+@pytest.mark.usefixtures('device')
 def test_logged_terms_and_update_equal_the_formula(tmp_path):
     opt = train_options(tmp_path, 'DistillModel', pixel_opt={**L1, 'loss_weight': 2.0})
     model, data = build_model(opt), batch()
     student = copy.deepcopy(model.net_g)
-    answer = student(data['lq'])
-    l_pix = 2 * (answer - data['gt']).abs().mean()
-    l_kd = (answer - model.net_t(data['lq'])).abs().mean()
+    lq, gt = (data[name].to(model.device) for name in ('lq', 'gt'))
+    answer = student(lq)
+    l_pix = 2 * (answer - gt).abs().mean()
+    l_kd = (answer - model.net_t(lq)).abs().mean()
     log = step(model, data)
     assert list(log) == ['l_pix', 'l_kd']
     assert log['l_pix'] == pytest.approx(l_pix.item(), rel=1e-6)
@@ -37,6 +39,7 @@ def test_logged_terms_and_update_equal_the_formula(tmp_path):
     torch.testing.assert_close(parameters(model.net_g), parameters(student), rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.usefixtures('device')
 def test_the_teacher_is_frozen_unwrapped_and_unchanged(tmp_path):
     model = build_model(train_options(tmp_path, 'DistillModel'))
     before = parameters(model.net_t)
@@ -49,6 +52,7 @@ def test_the_teacher_is_frozen_unwrapped_and_unchanged(tmp_path):
     assert not optimized & {id(parameter) for parameter in model.net_t.parameters()}
 
 
+@pytest.mark.usefixtures('device')
 def test_training_on_the_teacher_alone(tmp_path):
     opt = train_options(tmp_path, 'DistillModel')
     del opt['train']['pixel_opt']
@@ -59,6 +63,7 @@ def test_training_on_the_teacher_alone(tmp_path):
     assert not torch.equal(before['conv_first.weight'], model.net_g.conv_first.weight)
 
 
+@pytest.mark.usefixtures('device')
 def test_without_kd_the_teacher_is_not_asked_and_the_step_is_stock(tmp_path):
     opt = train_options(tmp_path, 'DistillModel')
     del opt['train']['kd_opt']
@@ -74,6 +79,7 @@ def test_without_kd_the_teacher_is_not_asked_and_the_step_is_stock(tmp_path):
     torch.testing.assert_close(parameters(model.net_g_ema), parameters(stock.net_g_ema), rtol=0, atol=0)
 
 
+@pytest.mark.usefixtures('device')
 def test_ema_starts_equal_also_for_weights_that_the_checkpoint_lacks(tmp_path):
     opt = train_options(tmp_path, 'DistillModel')
     net = save_weights(tmp_path / 'student.pth', {**opt['network_g'], 'num_feat': 4, 'num_block': 1})
@@ -82,9 +88,10 @@ def test_ema_starts_equal_also_for_weights_that_the_checkpoint_lacks(tmp_path):
     opt['path'] |= {'pretrain_network_g': str(tmp_path / 'student.pth'), 'strict_load_g': False}
     model = build_model(opt)
     torch.testing.assert_close(parameters(model.net_g_ema), parameters(model.net_g), rtol=0, atol=0)
-    assert torch.equal(model.net_g.conv_first.weight, net.conv_first.weight)
+    assert torch.equal(model.net_g.conv_first.weight.cpu(), net.conv_first.weight)
 
 
+@pytest.mark.usefixtures('device')
 def test_testing_needs_no_teacher(tmp_path):
     opt = train_options(tmp_path, 'DistillModel') | {'is_train': False}
     opt['path']['pretrain_network_t'] = None
@@ -95,6 +102,7 @@ def test_testing_needs_no_teacher(tmp_path):
     assert not hasattr(model, 'net_t')
 
 
+@pytest.mark.usefixtures('device')
 def test_a_teacher_that_does_not_fit_is_a_sentence(tmp_path):
     opt = train_options(tmp_path, 'DistillModel')
     opt['network_t']['upscale'] = 4
@@ -102,6 +110,7 @@ def test_a_teacher_that_does_not_fit_is_a_sentence(tmp_path):
         build_model(opt)
 
 
+@pytest.mark.usefixtures('real_device')
 def test_teacher_metrics_are_logged_before_training(tmp_path, caplog):
     import cv2
     import numpy as np

@@ -22,7 +22,7 @@ def turned(image, op):
     if op == 'transpose':
         return torch.stack([channel.T for channel in image])
     dim = 2 if op == 'hflip' else 1
-    return torch.index_select(image, dim, torch.arange(image.shape[dim] - 1, -1, -1))
+    return torch.index_select(image, dim, torch.arange(image.shape[dim] - 1, -1, -1, device=image.device))
 
 
 def straight_line_loss(student, teacher, lq, gt, scale, seed, num, prob):
@@ -60,6 +60,7 @@ def straight_line_loss(student, teacher, lq, gt, scale, seed, num, prob):
 
 
 @pytest.mark.parametrize(('num', 'prob'), [(1, 0.3), (2, 0.5), (1, 1.0), (3, 0.0)])
+@pytest.mark.usefixtures('device')
 def test_terms_and_gradient_equal_the_formulas(tmp_path, num, prob):
     dukd = {**L1, 'loss_weight': 0.7, 'zoom_in': {'num': num}, 'consistency': {'prob': prob}}
     model = build_model(train_options(tmp_path, dukd_opt=dukd, kd_opt={**L1, 'loss_weight': 0.5}))
@@ -68,11 +69,12 @@ def test_terms_and_gradient_equal_the_formulas(tmp_path, num, prob):
     model.net_g_ema.double()
     data = batch(samples=4, dtype=torch.float64)
     student = copy.deepcopy(model.net_g)
+    model.generator = torch.Generator()  # draws of the CPU's, on any device
     model.feed_data(data)
     model.optimize_parameters(7)
 
     seed = step_seed(10, 0, 7)
-    terms = straight_line_loss(student, model.net_t, data['lq'], data['gt'], 2, seed, num, prob)
+    terms = straight_line_loss(student, model.net_t, model.lq, model.gt, 2, seed, num, prob)
     weighted = [weight * term for weight, term in zip([1, 0.5, 0.7, 0.7, 0.7], terms, strict=True)]
     assert list(model.get_current_log()) == TERMS
     logged = torch.stack(list(model.log_dict.values()))
@@ -83,6 +85,7 @@ def test_terms_and_gradient_equal_the_formulas(tmp_path, num, prob):
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-15)
 
 
+@pytest.mark.usefixtures('device')
 def test_a_step_can_be_replayed_and_iterations_and_ranks_differ(tmp_path):
     opt = train_options(tmp_path)
     first, second = build_model(copy.deepcopy(opt)), build_model(copy.deepcopy(opt) | {'rank': 1})
@@ -95,6 +98,7 @@ def test_a_step_can_be_replayed_and_iterations_and_ranks_differ(tmp_path):
     assert not torch.equal(views['zoom_in'].lq, second.build_views(3)['zoom_in'].lq)
 
 
+@pytest.mark.usefixtures('device')
 def test_views_of_one_size_share_one_pass_per_network(tmp_path):
     model = build_model(train_options(tmp_path))
     calls = []
@@ -116,6 +120,7 @@ def test_views_of_one_size_share_one_pass_per_network(tmp_path):
         ({'consistency': None}, set(), 2),
     ],
 )
+@pytest.mark.usefixtures('device')
 def test_switches_log_zero_and_cost_nothing(tmp_path, dukd, zero, sizes):
     model = build_model(train_options(tmp_path, dukd_opt={**L1, **dukd}))
     calls = []
@@ -128,6 +133,7 @@ def test_switches_log_zero_and_cost_nothing(tmp_path, dukd, zero, sizes):
     assert len(calls) == sizes
 
 
+@pytest.mark.usefixtures('device')
 def test_consistency_applies_to_the_chosen_views_only_and_never_to_the_plain_pair(tmp_path):
     dukd = {**L1, 'consistency': {'views': ['zoom_in'], 'ops': ['hflip']}}
     model = build_model(train_options(tmp_path, dukd_opt=dukd))
@@ -138,29 +144,32 @@ def test_consistency_applies_to_the_chosen_views_only_and_never_to_the_plain_pai
     assert views['zoom_out'].transform is views['lq'].transform is None
 
 
+@pytest.mark.usefixtures('device')
 def test_the_plain_pair_turned_is_judged_turned_back(tmp_path):
     dukd = {**L1, 'zoom_in': None, 'zoom_out': None, 'consistency': {'views': ['lq'], 'prob': 0.5}}
     model = build_model(train_options(tmp_path, dukd_opt=dukd))
     data = batch(samples=6)
     student = copy.deepcopy(model.net_g)
+    model.generator = torch.Generator()  # draws of the CPU's, on any device
     model.feed_data(data)
     model.optimize_parameters(4)
     drawn = torch.rand(4, 6, generator=torch.Generator().manual_seed(step_seed(10, 0, 4))) < 0.5
     pix, kd = 0, 0
     for i in range(6):
-        u, applied = data['lq'][i], [op for op, on in zip(OPS, drawn[:, i], strict=True) if on]
+        u, applied = model.lq[i], [op for op, on in zip(OPS, drawn[:, i], strict=True) if on]
         for op in applied:
             u = turned(u, op)
         answer = student(u[None])[0].detach()
         for op in applied[::-1]:
             answer = turned(answer, op)
-        pix += (answer - data['gt'][i]).abs().mean() / 6
-        kd += (answer - model.net_t(data['lq'][i][None])[0]).abs().mean() / 6
+        pix += (answer - model.gt[i]).abs().mean() / 6
+        kd += (answer - model.net_t(model.lq[i][None])[0]).abs().mean() / 6
     log = model.get_current_log()
-    torch.testing.assert_close(torch.tensor([log['l_pix'], log['l_kd']]), torch.stack([pix, kd]))
+    torch.testing.assert_close(torch.tensor([log['l_pix'], log['l_kd']]), torch.stack([pix, kd]).cpu())
     assert log['l_zoom_in'] == log['l_zoom_out_kd'] == log['l_zoom_out_pix'] == 0
 
 
+@pytest.mark.usefixtures('device')
 def test_augmentation_and_upcycling_without_a_teacher_build_none(tmp_path):
     dukd = {**L1, 'zoom_in': None, 'zoom_out': {'teacher': False}, 'consistency': {'views': ['lq', 'zoom_out']}}
     opt = train_options(tmp_path, dukd_opt=dukd, kd_opt=None)
@@ -185,6 +194,7 @@ def test_a_zoomed_out_patch_that_a_network_does_not_take_is_told_before_the_run(
     check_zoomed_out(even, opt, 'network_g')
 
 
+@pytest.mark.usefixtures('device')
 def test_labels_that_come_with_the_views_leave_the_teacher_alone(tmp_path):
     model = build_model(train_options(tmp_path))
     model.feed_data(batch())
@@ -202,6 +212,7 @@ def test_labels_that_come_with_the_views_leave_the_teacher_alone(tmp_path):
     assert model.get_current_log()['l_zoom_in'] > 0
 
 
+@pytest.mark.usefixtures('device')
 def test_an_equivariant_student_equal_to_its_teacher_has_no_distillation_loss(tmp_path):
     """End point: with S = T = pixel repetition every label term vanishes, for every draw of F."""
     model = build_model(train_options(tmp_path, dukd_opt={**L1, 'consistency': {'prob': 0.5}}))

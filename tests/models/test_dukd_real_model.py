@@ -97,6 +97,7 @@ def test_clean_zoom_in_crops_are_parts_of_the_ground_truth(tmp_path):
     assert crops_in_gt() == [False, False]
 
 
+@pytest.mark.usefixtures('real_device')
 def test_crops_in_place_of_pairs_and_none_before_they_are_asked_for(tmp_path, monkeypatch):
     model = build_model(real_options(tmp_path, {**DUKD, 'zoom_out': None, 'in_batch': 0.5, 'schedule': {'start': 1}}))
     scales = []
@@ -118,6 +119,7 @@ def test_several_crops_on_a_grid(tmp_path):
     assert len({crop.numpy().tobytes() for crop in crops}) == 8
 
 
+@pytest.mark.usefixtures('real_device')
 def test_a_step_is_a_function_of_seed_rank_and_iteration(tmp_path):
     logs = []
     for surroundings, changes in ((1, {}), (2, {}), (1, {'rank': 1}), (1, {'manual_seed': 11})):
@@ -143,6 +145,7 @@ def test_batches_that_bring_their_lr_are_taken_as_they_are(tmp_path):
     assert model.output.shape == pair['gt'].shape
 
 
+@pytest.mark.usefixtures('real_device')
 def test_parts_of_a_batch_make_the_same_step(tmp_path):
     students = []
     for parts in (1, 2):
@@ -155,6 +158,7 @@ def test_parts_of_a_batch_make_the_same_step(tmp_path):
     torch.testing.assert_close(*students, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.usefixtures('real_device')
 def test_a_pool_of_other_patches_is_left_with_a_warning(tmp_path, caplog):
     model = build_model(real_options(tmp_path))
     train(model, [1])
@@ -236,6 +240,7 @@ def test_a_resumed_run_ends_with_the_same_bits(photographs, tmp_path, monkeypatc
     torch.testing.assert_close(*networks, rtol=0, atol=0)
 
 
+@pytest.mark.usefixtures('real_device')
 def test_a_real_pair_of_networks(tmp_path):
     """RRDBNet and SRVGGNetCompact, x4, as the shipped file has them, thinned."""
     opt = real_options(tmp_path, scale=4, gt_size=32, queue_size=2)

@@ -104,6 +104,7 @@ def gradient(model):
 
 
 @pytest.mark.parametrize('crops', ['live', 'brought'])
+@pytest.mark.usefixtures('real_device')
 def test_over_all_draws_the_loss_and_its_gradient_are_the_papers_sum(tmp_path, monkeypatch, crops):
     """All 5! orders of a batch of 5 of which 2 make crops and 1 is zoomed out, each equally likely.
 
@@ -129,7 +130,7 @@ def test_over_all_draws_the_loss_and_its_gradient_are_the_papers_sum(tmp_path, m
     logs, gradients = [], []
     for order in itertools.permutations(range(5)):
         model.net_g.load_state_dict(start)
-        draw = torch.tensor(order).argsort().double()  # whose argsort is the order
+        draw = torch.tensor(order).argsort().double().to(model.device)  # whose argsort is the order
         monkeypatch.setattr(torch, 'rand', lambda *_, draw=draw, **__: draw)
         model.feed_data(data)
         model.optimize_parameters(1)
@@ -142,6 +143,7 @@ def test_over_all_draws_the_loss_and_its_gradient_are_the_papers_sum(tmp_path, m
     torch.testing.assert_close(torch.stack(gradients).mean(0), gradient(whole), rtol=1e-9, atol=1e-15)
 
 
+@pytest.mark.usefixtures('device')
 def test_every_order_is_drawn_equally_often(tmp_path):
     """The samples that make crops, over 1,200 iterations: each of 10 pairs 120 times, within five deviations."""
     model = build_model(train_options(tmp_path, dukd_opt={**L1, 'zoom_out': None, 'in_batch': 0.4}))
@@ -149,12 +151,13 @@ def test_every_order_is_drawn_equally_often(tmp_path):
     found = {}
     for iteration in range(1200):
         model.generator.manual_seed(iteration)
-        pair = tuple(sorted(model._draw_samples()['zoom_in'].tolist()))
+        pair = tuple(sorted(model._draw_samples()['zoom_in'].cpu().tolist()))
         found[pair] = found.get(pair, 0) + 1
     assert len(found) == 10
     assert all(abs(count - 120) < 5 * 120**0.5 for count in found.values())
 
 
+@pytest.mark.usefixtures('device')
 def test_samples_are_used_once_and_keep_what_belongs_to_them(tmp_path):
     opt = train_options(tmp_path, dukd_opt={**L1, 'in_batch': 0.375, 'consistency': {'views': ['lq', 'zoom_in']}})
     model = build_model(opt)
@@ -168,7 +171,8 @@ def test_samples_are_used_once_and_keep_what_belongs_to_them(tmp_path):
     views = model.build_views(3)
     found = {name: view.label[:, 0, 0, 0].long() for name, view in views.items()}
     assert {name: len(places) for name, places in found.items()} == {'lq': 5, 'zoom_in': 2, 'zoom_out': 1}
-    assert sorted(torch.cat(list(found.values())).tolist()) == list(range(8))
+    assert sorted(torch.cat(list(found.values())).cpu().tolist()) == list(range(8))
+    data = {name: value.to(model.device) for name, value in data.items()}
     assert torch.equal(views['lq'].lq, data['lq'][found['lq']])
     assert torch.equal(views['lq'].gt, data['gt'][found['lq']])
     assert torch.equal(views['zoom_in'].lq, data['zoom_in'][found['zoom_in'], 0])
@@ -181,6 +185,7 @@ def test_samples_are_used_once_and_keep_what_belongs_to_them(tmp_path):
     assert not torch.equal(views['lq'].lq, model.build_views(4)['lq'].lq)
 
 
+@pytest.mark.usefixtures('device')
 def test_live_crops_are_of_the_drawn_samples_and_zoomed_out_patches_of_others(tmp_path):
     model = build_model(train_options(tmp_path, dukd_opt={**L1, 'in_batch': 0.5, 'consistency': None}))
     data = batch(samples=8)
@@ -190,7 +195,7 @@ def test_live_crops_are_of_the_drawn_samples_and_zoomed_out_patches_of_others(tm
     views = model.build_views(1)
     found = torch.cat([view.lq.mean((1, 2, 3)) for view in views.values()]) * 8
     assert {name: len(view.lq) for name, view in views.items()} == {'lq': 4, 'zoom_in': 2, 'zoom_out': 2}
-    assert found.round().sort().values.tolist() == list(range(8))
+    assert found.round().sort().values.cpu().tolist() == list(range(8))
     torch.testing.assert_close(views['zoom_out'].gt.mean((1, 2, 3)), views['zoom_out'].lq.mean((1, 2, 3)))
 
 
@@ -198,6 +203,7 @@ def test_live_crops_are_of_the_drawn_samples_and_zoomed_out_patches_of_others(tm
     (None, [(8, 3, 8, 8)]),
     ({'gt': True}, [(7, 3, 8, 8), (1, 3, 4, 4)]),
 ])  # fmt: skip
+@pytest.mark.usefixtures('device')
 def test_networks_see_no_more_than_without_upcycling(tmp_path, zoom_out, shapes):
     model = build_model(train_options(tmp_path, dukd_opt={**L1, 'zoom_out': zoom_out, 'in_batch': 0.375}))
     calls = []
@@ -210,6 +216,7 @@ def test_networks_see_no_more_than_without_upcycling(tmp_path, zoom_out, shapes)
 
 
 @pytest.mark.parametrize('parts', [2, 4])
+@pytest.mark.usefixtures('device')
 def test_a_batch_in_parts_makes_the_step_of_the_batch(tmp_path, parts):
     """With a share that needs no rounding in any of them."""
     dukd = {**L1, 'in_batch': 0.5, 'consistency': {'prob': 0.5, 'views': ['lq', 'zoom_in', 'zoom_out']}}
@@ -227,6 +234,7 @@ def test_a_batch_in_parts_makes_the_step_of_the_batch(tmp_path, parts):
     torch.testing.assert_close(dict(model.net_g_ema.state_dict()), dict(whole.net_g_ema.state_dict()))
 
 
+@pytest.mark.usefixtures('device')
 def test_features_are_those_of_the_plain_samples(tmp_path):
     """A loss of outputs beside in_batch: L1 to the teacher in feature_opt is l_kd."""
     dukd = {**L1, 'in_batch': 0.375}
@@ -236,6 +244,7 @@ def test_features_are_those_of_the_plain_samples(tmp_path):
     assert model.log_dict['l_again'] == model.log_dict['l_kd'] > 0
 
 
+@pytest.mark.usefixtures('device')
 def test_an_equivariant_student_equal_to_its_teacher_has_no_distillation_loss(tmp_path):
     """End point: with S = T = pixel repetition every label term vanishes, for every draw of samples and of F."""
     dukd = {**L1, 'in_batch': 0.5, 'consistency': {'prob': 0.5, 'views': ['lq', 'zoom_in', 'zoom_out']}}

@@ -48,6 +48,7 @@ def counted(model):
 
 
 @pytest.mark.parametrize('in_batch', [None, 0.5])
+@pytest.mark.usefixtures('device')
 def test_before_its_start_a_step_is_one_of_logits_distillation(tmp_path, in_batch):
     """The very same numbers: label consistency of the plain pair is a part of dukd_opt and waits too."""
     dukd = {**L1, 'schedule': {'start': 2}, 'in_batch': in_batch, 'consistency': {'views': ['lq', 'zoom_in']}}
@@ -71,6 +72,7 @@ def test_before_its_start_a_step_is_one_of_logits_distillation(tmp_path, in_batc
                          for call in ([(16, 8), (8, 4)] if in_batch is None else [(6, 8), (2, 4)])]  # fmt: skip
 
 
+@pytest.mark.usefixtures('device')
 def test_terms_grow_with_the_iteration(tmp_path):
     """An unscheduled model with the same weights, on the same draws, times the progress."""
     opt = train_options(tmp_path)
@@ -88,6 +90,7 @@ def test_terms_grow_with_the_iteration(tmp_path):
 
 
 @pytest.mark.parametrize('in_batch', [None, 0.5])
+@pytest.mark.usefixtures('real_device')
 def test_a_run_that_is_stopped_in_the_span_goes_on_exactly(tmp_path, in_batch):
     opt = train_options(tmp_path, dukd_opt={**L1, 'schedule': {'start': 1, 'end': 5}, 'in_batch': in_batch})
     opt['path']['pretrain_network_g'] = str(tmp_path / 'student.pth')
@@ -110,6 +113,7 @@ def test_a_run_that_is_stopped_in_the_span_goes_on_exactly(tmp_path, in_batch):
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
+@pytest.mark.usefixtures('device')
 def test_nothing_of_it_is_kept_between_steps(tmp_path):
     """A model that is built anew and asked for an iteration does what the first would have done."""
     opt = train_options(tmp_path, dukd_opt={**L1, 'schedule': {'start': 1, 'end': 9}, 'in_batch': 0.5})

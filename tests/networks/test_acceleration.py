@@ -23,7 +23,7 @@ def weights(net):
 def scaled(folder, scale, **train):
     """A model whose loss is scaled as fp16 would have it, computing in float32."""
     model = build_model(train_options(folder, **train))
-    model.scaler = torch.amp.GradScaler('cpu', init_scale=scale)
+    model.scaler = torch.amp.GradScaler(model.device.type, init_scale=scale)
     return model
 
 
@@ -37,6 +37,8 @@ def step(model, folder, iteration=1, **change):
     model.feed_data(data)
     model.optimize_parameters(iteration)
     model.guard.after_step(iteration, data, model.log_dict, folder)
+    while model.guard._steps:  # what CUDA's guard would read a step later
+        model.guard._judge(model.guard._steps.popleft(), folder)
 
 
 def test_reduced_answers_in_the_precision_of_its_input():
@@ -51,6 +53,7 @@ def test_reduced_answers_in_the_precision_of_its_input():
     assert reduce_precision(net, None) is net
 
 
+@pytest.mark.usefixtures('real_device')
 def test_the_teachers_precision_is_the_teachers_alone(tmp_path):
     opt = train_options(tmp_path, teacher_opt={'precision': 'bf16'})
     net = save_weights(tmp_path / 'teacher.pth', TEACHER)
@@ -60,13 +63,15 @@ def test_the_teachers_precision_is_the_teachers_alone(tmp_path):
     model.net_g.conv_last.register_forward_hook(lambda _, x, y: dtypes.update(student=y.dtype))
     step(model, tmp_path)
     assert dtypes == {'teacher': torch.bfloat16, 'student': torch.float32}
-    lq = batch()['lq']
+    lq = batch()['lq'].to(model.device)
     label = model.net_t(lq)
     assert label.dtype == torch.float32
+    net.to(model.device)
     error = (label - net(lq)).abs().max().item()
     assert 0 < error < 0.05  # rounded, and still that label
 
 
+@pytest.mark.usefixtures('real_device')
 def test_amp_trains_float32_weights_on_float32_losses(tmp_path):
     opt = train_options(tmp_path, amp='bf16')
     model, exact = build_model(copy.deepcopy(opt)), build_model({**opt, 'train': {**opt['train'], 'amp': None}})
@@ -104,6 +109,7 @@ def test_tf32_sets_torch_and_none_leaves_it():
         torch.backends.cudnn.allow_tf32 = before[1]
 
 
+@pytest.mark.usefixtures('real_device')
 def test_a_scaled_loss_makes_the_same_step_and_is_clipped_as_itself(tmp_path):
     start = train_options(tmp_path, grad_clip=0.01)
     plain, model = build_model(copy.deepcopy(start)), scaled(tmp_path, 2.0**12, grad_clip=0.01)
@@ -119,6 +125,7 @@ def test_a_scaled_loss_makes_the_same_step_and_is_clipped_as_itself(tmp_path):
     assert norm.item() == pytest.approx(0.01, rel=1e-4)
 
 
+@pytest.mark.usefixtures('real_device')
 def test_an_overflow_lowers_the_scale_and_is_not_held_against_the_run(tmp_path):
     model = overflowing(scaled(tmp_path, 2.0**16, nonfinite_limit=2))
     before, ema = weights(model.net_g), weights(model.net_g_ema)
@@ -130,6 +137,7 @@ def test_an_overflow_lowers_the_scale_and_is_not_held_against_the_run(tmp_path):
     torch.testing.assert_close(weights(model.net_g_ema), ema, rtol=0, atol=0)
 
 
+@pytest.mark.usefixtures('real_device')
 def test_what_no_scale_can_mend_is_counted(tmp_path):
     bad = batch()
     bad['lq'][0, 0, 0, 0] = float('nan')
@@ -143,6 +151,7 @@ def test_what_no_scale_can_mend_is_counted(tmp_path):
     assert model.guard.skipped == 1
 
 
+@pytest.mark.usefixtures('real_device')
 def test_the_scale_is_part_of_the_training_state(tmp_path):
     model = overflowing(scaled(tmp_path, 2.0**16))
     for iteration in (1, 2):

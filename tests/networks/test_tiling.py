@@ -38,8 +38,8 @@ def sharp(network):
 
 
 @pytest.mark.parametrize('name', EXACT)
-def test_tiles_equal_the_whole(name):
-    net, lq = sharp(EXACT[name]), torch.rand(1, 3, 43, 30)
+def test_tiles_equal_the_whole(name, device):
+    net, lq = sharp(EXACT[name]).to(device), torch.rand(1, 3, 43, 30, device=device)
     with torch.no_grad():
         whole = super_resolve(net, lq)
     assert whole.std() > 0.01

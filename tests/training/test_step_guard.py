@@ -80,6 +80,24 @@ def test_too_many_in_a_row_end_the_run_with_the_batch(warnings, tmp_path):
     assert saved['terms']['l_kd'].isnan()
 
 
+def test_the_verdict_is_the_same_on_every_device_and_a_step_later_on_cuda(warnings, tmp_path, device):
+    parameters = [torch.nn.Parameter(torch.ones(size, device=device)) for size in (2, 3)]
+    optimizer = torch.optim.Adam(parameters, 0.1, fused=True)
+    guard = StepGuard(9, 1.0, warnings.append)
+    guard.attach(optimizer)
+    kept = []
+    for iteration, value in enumerate([1.0, float('nan'), float('inf'), 2.0, 1.0], 1):
+        if iteration == 4:
+            guard.watch(torch.full((), float('inf'), device=device))
+        step(optimizer, parameters, value)
+        guard.after_step(iteration, {}, {}, tmp_path)
+        kept.append(parameters[1].detach().clone().cpu())
+    said = 'Iteration {}: the gradient is not finite; the step is skipped ({} so far).'
+    assert warnings == [said.format(place, place - 1) for place in (2, 3, 4)]
+    assert all(torch.equal(kept[0], each) for each in kept[1:4])
+    assert not torch.equal(kept[3], kept[4])
+
+
 def test_clipping_equals_torchs_own(warnings):
     parameters, optimizer, _ = setup(warnings, max_norm=0.5)
     step(optimizer, parameters, 3.0)
@@ -103,6 +121,7 @@ def test_with_finite_steps_the_fused_adam_is_adam(warnings):
 
 
 @pytest.mark.parametrize('model_type', ['SRModel', 'DistillModel', 'DUKDModel'])
+@pytest.mark.usefixtures('device')
 def test_a_model_skips_a_bad_batch_in_student_and_ema(tmp_path, model_type):
     from basicsr.models import build_model
 
