@@ -23,7 +23,6 @@ FILES = [
 ]
 LEFT = """
 import torch
-from tests import elsewhere
 
 def test_one_that_leaves_a_tensor_on_the_cpu(device):
     assert torch.equal((torch.ones(3, device=device) + torch.ones(())).cpu(), torch.full((3,), 2.0))
@@ -56,13 +55,9 @@ if elsewhere.can_be_had():
         assert done.returncode == 0, done.stdout[-3000:]
         assert int(re.search(r'(\d+) passed', done.stdout)[1]) > 50
 
-    def test_a_tensor_that_is_left_there_is_found():
-        file = REPOSITORY / 'tests' / f'test_left_{os.getpid()}.py'
-        file.write_text(LEFT, encoding='utf-8')
-        try:
-            done = run(file)
-        finally:
-            file.unlink()
+    def test_a_tensor_that_is_left_there_is_found(tmp_path):
+        (tmp_path / 'test_left.py').write_text(LEFT, encoding='utf-8')
+        done = run('-p', 'tests.conftest', '-c', REPOSITORY / 'pyproject.toml', tmp_path / 'test_left.py')
         assert done.returncode == 1
         assert 'all tensors must be on one device, but 1 of them are on the CPU' in done.stdout
 
