@@ -134,6 +134,8 @@ THIN = {
     'SwinIR': {'depths': [2], 'embed_dim': 12, 'num_heads': [2]},
     'RRDBNet': {'num_feat': 8, 'num_block': 1, 'num_grow_ch': 4},
     'SRVGGNetCompact': {'num_feat': 8, 'num_conv': 2},
+    'ECBSR': {'num_block': 1, 'num_channel': 8},
+    'SPAN': {'feature_channels': 8},
 }
 
 
