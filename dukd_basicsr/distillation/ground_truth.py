@@ -8,8 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from basicsr.losses import build_loss
 from basicsr.losses.loss_util import get_refined_artifact_map
+from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn
 
 from dukd_basicsr.distillation.views import weigh_part
@@ -82,8 +82,10 @@ class GroundTruthTerms(nn.Module):
 
 
 def _build(key: str, loss: Mapping[str, Any]) -> nn.Module:
+    arguments = {name: value for name, value in loss.items() if name != 'type'}
     try:
-        return build_loss(dict(loss))
+        # Not build_loss: it opens BasicSR's logger, which must not be before a run has its folder.
+        made: nn.Module = LOSS_REGISTRY.get(loss['type'])(**arguments)
     except OSError as error:  # torchvision could not fetch them: no network, or no room
         from basicsr.archs.vgg_arch import VGG_PRETRAIN_PATH
 
@@ -91,6 +93,7 @@ def _build(key: str, loss: Mapping[str, Any]) -> nn.Module:
             f"train.{key}: {loss['type']} needs VGG's weights, which could not be had ({error}); put torchvision's "
             f'{Path(VGG_PRETRAIN_PATH).name} into {Path(VGG_PRETRAIN_PATH).parent}.'
         ) from error
+    return made
 
 
 @contextmanager

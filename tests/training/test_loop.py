@@ -106,6 +106,11 @@ def test_a_run_ends_at_total_iter_with_a_state_and_one_last_validation(run):
     assert '@ 6 iter' not in log  # stock counts one too far
 
 
+def test_losses_against_ground_truth_are_checked_before_the_log_is_opened_and_are_in_it(run):
+    folder = run(train={**options(Path())['train'], 'fft_opt': {'type': 'FFTLoss'}, 'ldl_opt': L1})
+    assert re.findall(r'l_fft: (\S+) l_ldl: (\S+)', text(folder))
+
+
 def test_auto_resume_without_a_state_moves_nothing(run, tmp_path):
     folder = tmp_path / 'experiments' / 'toy'
     folder.mkdir(parents=True)
