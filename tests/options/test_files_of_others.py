@@ -52,7 +52,8 @@ TEACHER = {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 64, 'num
 CASES = {
     'HAT': ({'datasets.train.use_shuffle': True}, ['use_shuffle']),
     'HAT from ImageNet': (
-        {'datasets.train': {**SET, 'name': 'Train', 'type': 'TheirDataset', 'meta_info_file': 'm.txt', 'use_shuffle': True}}, [],
+        {'datasets.train': {**SET, 'name': 'Train', 'type': 'TheirDataset', 'meta_info_file': 'm.txt',
+                            'use_shuffle': True}}, [],
     ),
     'HAT in tiles': ({'tile': {'tile_size': 512, 'tile_pad': 32}}, []),
     'HAT GAN': (
