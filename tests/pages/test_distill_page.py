@@ -17,7 +17,7 @@ PAGE = (REPOSITORY / 'docs' / 'distill.md').read_text(encoding='utf-8')
 
 def test_every_command_of_the_page(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    save_weights(tmp_path / 'teacher.pth', {**STUDENT, 'num_feat': 48, 'num_block': 4})
+    save_weights(tmp_path / 'teacher.pth', {**STUDENT, 'num_feat': 48, 'num_block': 8})
     fill(tmp_path / 'photos', *[(70 + n, 80) for n in range(8)])
     commands = [line for block in re.findall(r'```bash\n(.*?)```', PAGE, re.DOTALL) for line in block.splitlines()]
     assert len(commands) == 2
@@ -27,7 +27,7 @@ def test_every_command_of_the_page(tmp_path, monkeypatch, capsys):
         assert words[:2] == ['basicsr', 'distill']
         assert main(words[1:]) == 0, capsys.readouterr().err
     forget_logger()
-    said, folder = capsys.readouterr().out, Path('distilled/teacher_to_compact')
+    said, folder = capsys.readouterr().out, Path('distilled/teacher_to_edsr')
     name = re.search(r'student +(\w+),', said)[1]
     (left,) = re.findall(r'```\n(DIR.*?)```', PAGE, re.DOTALL)
     for line in left.splitlines():

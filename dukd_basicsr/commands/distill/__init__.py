@@ -7,14 +7,14 @@ from importlib import import_module
 from pathlib import Path
 
 HELP = 'From a teacher file and a folder of photographs to a trained, measured and exported student.'
-STUDENTS = ('compact', 'edsr', 'ecbsr', 'span')
+STUDENTS = ('edsr', 'compact', 'ecbsr', 'span')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the teacher, the photographs, the size of the student, and how long it is trained."""
     parser.add_argument('teacher', type=Path, metavar='TEACHER', help='checkpoint of the teacher')
     parser.add_argument('photos', type=Path, metavar='PHOTOS', help='folder of photographs')
-    parser.add_argument('--student', choices=STUDENTS, default='compact', help='architecture, default compact')
+    parser.add_argument('--student', choices=STUDENTS, default='edsr', help='architecture, default edsr')
     size = parser.add_mutually_exclusive_group()
     size.add_argument('--times', metavar='N', help='N times fewer parameters than the teacher, default 10')
     size.add_argument('--params', metavar='N', help='parameters, e.g. 100K')

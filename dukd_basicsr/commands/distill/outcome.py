@@ -70,6 +70,30 @@ def write_outcome(
     write_report(root / 'report.html', report)
 
 
+def judge(benchmark: Path, name: str) -> tuple[str, str | None]:
+    """The result in a line, and a warning where the student has hardly begun to learn.
+
+    Args:
+        benchmark (Path): What `basicsr benchmark` has written as JSON.
+        name (str): The student's.
+    """
+    rows = json.loads(benchmark.read_text(encoding='utf-8'))['rows']
+    set_name = next(iter(rows[0]['scores']))
+    scores = {
+        row['name']: row['scores'][set_name].get('psnr')
+        for row in rows
+        if row['kind'] != 'student' or row['name'] == name
+    }
+    line = ', '.join(f'{row} {_format_score(score, 2)} dB' for row, score in scores.items())
+    psnr, bicubic = scores.get(name), scores.get('bicubic')
+    if psnr is None or bicubic is None or psnr >= bicubic:
+        return line, None
+    return line, (
+        f'{name} is still worse than bicubic: train it longer in another folder, or with another learning rate '
+        '(train.optim_g.lr of its options file, by basicsr train).'
+    )
+
+
 def read_curves(log: str) -> Curves:
     """Terms and validation metrics by iteration, from the lines of BasicSR's log.
 
@@ -111,7 +135,7 @@ def _list_forms(root: Path, name: str, rows: Sequence[Mapping[str, Any]], set_na
         title = 'PyTorch checkpoint' if file == model else f'ONNX {file.stem.rpartition("_")[2]}'
         row = by_name.get(name if file == model else file.stem)
         measured = (row['ms_per_image'], row['scores'][set_name].get('psnr')) if row else (None, None)
-        forms.append(Form(f'{title}, {file.relative_to(root)}', file.stat().st_size, *measured))
+        forms.append(Form(f'{title}: {file.name}', file.stat().st_size, *measured))
     return forms
 
 

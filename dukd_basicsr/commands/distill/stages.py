@@ -16,7 +16,7 @@ from dukd_basicsr.commands.distill.calibration import write_calibration
 from dukd_basicsr.commands.distill.commands import Words, change_folder, run_command, show_command
 from dukd_basicsr.commands.distill.interrupts import say_how_to_go_on
 from dukd_basicsr.commands.distill.options_file import CROPS, SUB_IMAGE, TRAIN_SET, Settings, write_options
-from dukd_basicsr.commands.distill.outcome import write_outcome
+from dukd_basicsr.commands.distill.outcome import judge, write_outcome
 from dukd_basicsr.commands.distill.photographs import CALIBRATION, HELD_OUT, TRAIN
 from dukd_basicsr.commands.distill.plan import Plan, format_time, make_plan
 from dukd_basicsr.commands.distill.record import Record, find_record
@@ -78,6 +78,11 @@ def distill(request: Request, only_plan: bool = False) -> None:
         f'\nDone in {spent}, planned {planned}: {_list_times(record)}.\n'
         f'The report is {request.out / REPORT}, and all else beside it.\n'
     )
+    line, warning = judge(request.out / RESULTS / 'benchmark.json', record.plan.settings.name)
+    sys.stdout.write(f'{line}\n')
+    sys.stdout.flush()
+    if warning is not None:
+        sys.stderr.write(f'basicsr distill: warning: {warning}\n')
 
 
 def list_stages(settings: Settings, request: Request) -> list[Stage]:

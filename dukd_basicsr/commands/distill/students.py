@@ -179,7 +179,7 @@ def choose_student(kind: str, scale: int, goal: Goal, teacher: Figures) -> Stude
         )
     if goal.kind == 'ms':
         cost = Figures(cost.params, cost.macs, cost.trained_params, reached)
-    return Student(name, scale, networks[chosen], choose_rate(family.rate, cost.trained_params), cost)
+    return Student(name, scale, networks[chosen], choose_rate(family.rate, cost.params), cost)
 
 
 def choose_rate(of_small: float, parameters: int) -> float:
@@ -187,7 +187,7 @@ def choose_rate(of_small: float, parameters: int) -> float:
 
     Args:
         of_small (float): `Family.rate`.
-        parameters (int): As it is trained.
+        parameters (int): As it is deployed.
 
     Example:
         >>> choose_rate(4e-3, 20_000), choose_rate(4e-3, 280_000), choose_rate(4e-3, 10**9)

@@ -1,6 +1,10 @@
 """What the report reads from a run."""
 
-from dukd_basicsr.commands.distill.outcome import read_curves
+import json
+
+import pytest
+
+from dukd_basicsr.commands.distill.outcome import judge, read_curves
 
 LOG = """\
 2026-11-25 03:10:12,397 INFO: Start training from epoch: 0, iter: 0
@@ -25,6 +29,22 @@ def test_curves_of_a_log_that_was_stopped_and_resumed():
         'psnr': [(1000, 26.5), (1500, 27.0)],
         'ssim': [(1000, 0.5)],
     }
+
+
+@pytest.mark.parametrize(('psnr', 'warned'), [(30.1, False), (29.9, True), (None, False)])
+def test_a_student_that_is_worse_than_bicubic_is_warned_of(psnr, warned, tmp_path):
+    rows = [
+        ('bicubic', 'bicubic', 30.0),
+        ('toy', 'student', psnr),
+        ('big (teacher)', 'teacher', 31.0),
+        ('toy_int8', 'student', 1),
+    ]
+    content = {'rows': [{'name': name, 'kind': kind, 'scores': {'val': {'psnr': value}}} for name, kind, value in rows]}
+    (tmp_path / 'benchmark.json').write_text(json.dumps(content))
+    line, warning = judge(tmp_path / 'benchmark.json', 'toy')
+    shown = '-' if psnr is None else f'{psnr:.2f}'
+    assert line == f'bicubic 30.00 dB, toy {shown} dB, big (teacher) 31.00 dB'
+    assert (warning is not None) == warned
 
 
 def test_a_log_without_lines_has_no_curves():

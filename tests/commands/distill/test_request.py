@@ -29,7 +29,7 @@ def test_what_is_left_out_has_its_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = request(tmp_path)
     assert (found.goal, found.hours, found.iterations) == (DEFAULT_GOAL, DEFAULT_HOURS, None)
-    assert found.out == tmp_path / 'distilled' / 'teacher_to_compact'
+    assert found.out == tmp_path / 'distilled' / 'teacher_to_edsr'
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_the_whole_way_and_its_files(capsys, monkeypatch):
     page = (root / 'report.html').read_text(encoding='utf-8')
     for shown in (
         'photographs',
-        f'exported/{NAME}_int8.onnx',
+        f'{NAME}_int8.onnx',
         'ONNX fp16',
         '>teacher<',
         '>original<',
@@ -102,7 +102,7 @@ def test_real_degradations_go_the_whole_way(capsys):
     fill(Path('photos'), *[(132 + n, 140) for n in range(8)])
     for number in range(9, 13):
         Path('photos', f'{number:04d}.png').unlink()
-    assert distill('--params', '6K', '-o', 'run', '--iterations', '2', '--real') == 0
+    assert distill('--student', 'compact', '--params', '6K', '-o', 'run', '--iterations', '2', '--real') == 0
     said = capsys.readouterr().out
     assert "LR by Real-ESRGAN's degradations" in said
     assert '--preset real-test' in said

@@ -14,7 +14,7 @@ SETTINGS = Settings(
     name='toy', scale=2, student=STUDENT, teacher=TEACHER, teacher_file='experiments/pretrained_models/a: #1.pth',
     patch=32, batch=8, workers=1, iterations=12_000, rate=3.8e-3, cached=False, late=False, val_set='held_out',
 )  # fmt: skip
-SHORT = ('--params', '3K', '-o', 'run')
+SHORT = ('--student', 'compact', '--params', '3K', '-o', 'run')
 
 
 @pytest.fixture
