@@ -19,8 +19,9 @@ from dukd_basicsr.commands import runs
 from dukd_basicsr.training import pipeline
 
 _FRAGMENT = 'For the options file:'
-_TRAINING = re.compile(r', iter:|^\t # |WARNING|ERROR|skipped')
-"""Lines of a training's log that are shown; all of it is in the log file of experiments/."""
+_TRAINING = re.compile(r', iter:|^\t # |WARNING(?!.*will not be optimized)|ERROR|skipped')
+"""Lines of a training's log that are shown; all of it is in the log file of experiments/. ECBSR has fixed filters among
+its parameters, and BasicSR warns of each."""
 Words = Sequence[str]
 
 

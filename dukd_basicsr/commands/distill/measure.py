@@ -31,8 +31,12 @@ def measure_step(settings: Settings, teacher: Path, cached: bool) -> float:
     opt = read_text(write_options(replace(settings, cached=cached), ()))
     opt['path']['pretrain_network_t'] = str(teacher)
     found, started = list[float](), time.monotonic()
-    while len(found) < TRIES and (not found or time.monotonic() - started < ENOUGH):
-        found.append(dry_run.measure(opt).batch_seconds)
+    logging.disable(logging.WARNING)  # of each parameter that is fixed
+    try:
+        while len(found) < TRIES and (not found or time.monotonic() - started < ENOUGH):
+            found.append(dry_run.measure(opt).batch_seconds)
+    finally:
+        logging.disable(logging.NOTSET)
     _forget_logger()
     return statistics.median(found)
 

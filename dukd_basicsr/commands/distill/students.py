@@ -38,8 +38,8 @@ class Family:
     tag: str
     """Of a size, in names: '{width}' and '{depth}' are filled in."""
     rate: float
-    """The first learning rate of sizes up to OF_PARAMETERS: the best of three or four in short runs, for EDSR those of
-    docs/study, for the others those of docs/distill.md."""
+    """The first learning rate of sizes up to OF_PARAMETERS, from short runs: those of docs/study for EDSR, those of
+    docs/distill.md for the others."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ FAMILIES: dict[str, Family] = {
         _make_span,
         ((12, 6), (16, 6), (20, 6), (24, 6), (28, 6), (32, 6), (40, 6), (48, 6), (64, 6)),
         'f{width}',
-        rate=1e-3,
+        rate=2e-3,
     ),
 }
 """By the name that --student takes. ECBSR's are around the published M4C8, M4C16, M10C16, M10C32 and M16C64, SPAN's
