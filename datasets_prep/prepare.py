@@ -12,7 +12,7 @@ from datasets_prep.images import make_names
 from datasets_prep.run import Target, print_fragment, produce
 from datasets_prep.subimages import Job, cut, make_pairs
 from dukd_basicsr.data.images import SUFFIXES, find_images
-from dukd_basicsr.errors import UserError
+from dukd_basicsr.errors import UserError, say_where
 
 _GROWTH = {'png': 1.0, 'webp': 0.7, 'bmp': 1.6}  # bytes for a PNG's
 
@@ -192,7 +192,7 @@ def list_images(source: Path) -> list[Path]:
         UserError: No such folder, or none in it.
     """
     if not source.is_dir():
-        raise UserError(f'There is no folder {source}: give the folder in which the HR images lie.')
+        raise UserError(f'There is no folder {source}{say_where(source)}: give the folder in which the HR images lie.')
     files = find_images(source)
     if not files:
         inner = [path.name for path in sorted(source.iterdir()) if find_images(path)]

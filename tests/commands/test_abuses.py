@@ -109,6 +109,7 @@ def test_an_unknown_option_is_still_refused_by_argparse(capsys):
         ('train -opt none.yml', 'none.yml: there is no such file in {here}.'),
         ('export none.pth -o x.onnx', 'none.pth: there is no such file in {here}; give'),
         ('upscale none.png -o out --weights w.pth', 'none.png: there is no such file or folder in {here}; give'),
+        ('prepare none --name x', 'There is no folder none in {here}: give'),
         ('convert none.pth x.pth', 'none.pth: there is no such checkpoint file in {here}.'),
         ('train --import none.py -opt a.yml', '--import none.py: no such Python file in {here}; name'),
         ('export /none/none.pth -o x.onnx', '/none/none.pth: there is no such file; give'),
