@@ -1,7 +1,7 @@
 """All pairs of the paper on one GPU in under 8 minutes: iterations per second, memory, and how far from the roofline.
 
     python -m benchmarks.speed.gpu [--peer DIR] [--pairs edsr rcan swinir] [--jobs ...] [--batch 16] [--minutes 8]
-        [--json FILE]
+        [--json FILE] [--readme README.md]
     python -m benchmarks.speed.gpu --device cpu --small     # toy networks, to try it out where there is no GPU
 
 Jobs, in this order; what the minutes do not allow is left out and said so:
@@ -14,6 +14,7 @@ Jobs, in this order; what the minutes do not allow is left out and said so:
 
 All in one process. Times are medians of the means of 10 iterations, the host never waiting in between, best beside
 them; memory is the peak of torch's allocator. 'waits' counts synchronisations that torch sees in one iteration.
+`--readme` puts the report between `<!-- gpu -->` and `<!-- /gpu -->` of a page, in the place of what stands there.
 Roofline: the multiply-accumulates of the networks (forward; three times that for the student), at the faster of a
 measured matrix product and a measured convolution in the precision of each network, over the time that was taken.
 """
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import re
 import statistics
 import sys
 import time
@@ -183,6 +185,19 @@ def report(result: dict) -> str:
     return '\n'.join(lines)
 
 
+def fill(page: Path, text: str) -> None:
+    """Put a report between the marks of a page.
+
+    Raises:
+        ValueError: The page has not each mark once, one after the other.
+    """
+    parts = re.split('(<!-- /?gpu -->)', page.read_text(encoding='utf-8'))
+    if parts[1::2] != ['<!-- gpu -->', '<!-- /gpu -->']:
+        raise ValueError(f'{page} has not <!-- gpu --> and <!-- /gpu --> once.')
+    parts[2] = f'\n{text}\n'
+    page.write_text(''.join(parts), encoding='utf-8')
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--pairs', nargs='+', choices=step.PAIRS, default=['edsr', 'rcan', 'swinir'])
@@ -193,6 +208,7 @@ def main() -> None:
     parser.add_argument('--small', action='store_true', help='toy networks and patches')
     parser.add_argument('--peer', help='a checkout of yun224/DUKD')
     parser.add_argument('--json', type=Path)
+    parser.add_argument('--readme', type=Path, help='a page whose part between the marks becomes the report')
     args = parser.parse_args()
     end = time.perf_counter() + 60 * args.minutes
     import dukd_basicsr.plugin  # noqa: F401
@@ -211,6 +227,8 @@ def main() -> None:
     result = {'environment': environment(args.device), 'peaks': rates, 'pairs': pairs}
     print(report(result))
     write_json(args.json, result)
+    if args.readme:
+        fill(args.readme, report(result))
 
 
 if __name__ == '__main__':

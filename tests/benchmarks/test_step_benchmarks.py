@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks.speed import step
-from benchmarks.speed.gpu import JOBS, ideal_seconds
+from benchmarks.speed.gpu import JOBS, fill, ideal_seconds
 from benchmarks.speed.levers import OPTIONS, WEIGHTS
 from tests.toys import REPOSITORY
 
@@ -48,6 +48,24 @@ def test_gpu_py_runs_its_jobs_on_toys(run):
         assert pair['macs']['network_t'] == pair['macs']['network_g'] > 0
     assert set(result['peaks']) == {'fp32', 'tf32', 'bf16'}
     assert '| ours fp32 |' in text
+
+
+def test_gpu_py_fills_the_readme_between_its_marks_and_nowhere_else(run, tmp_path):
+    page = tmp_path / 'README.md'
+    before = (REPOSITORY / 'README.md').read_text(encoding='utf-8')
+    page.write_text(before, encoding='utf-8')
+    jobs = ['--device', 'cpu', '--small', '--batch', '2', '--pairs', 'edsr', '--jobs', 'student']
+    for _ in range(2):  # again: the old table goes
+        text, _ = run('gpu', *jobs, '--readme', str(page))
+    head, filled = page.read_text(encoding='utf-8').split('<!-- gpu -->')
+    table, tail = filled.split('<!-- /gpu -->')
+    assert table == f'\n{text.strip()}\n'
+    assert head == before.split('<!-- gpu -->')[0]
+    assert tail == before.split('<!-- /gpu -->')[1]
+    page.write_text('no marks', encoding='utf-8')
+    with pytest.raises(ValueError, match='has not <!-- gpu --> and <!-- /gpu --> once'):
+        fill(page, text)
+    assert page.read_text(encoding='utf-8') == 'no marks'
 
 
 def test_gpu_py_leaves_out_what_it_has_no_time_for_and_survives_what_fails(run, monkeypatch):
