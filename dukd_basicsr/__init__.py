@@ -53,4 +53,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PURE, *_PLUGGED])
+    return sorted([*(name for name in globals() if name.startswith('__')), *_PURE, *_PLUGGED])

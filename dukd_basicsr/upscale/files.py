@@ -72,6 +72,8 @@ def _find(inputs: Iterable[Path], out: str) -> Iterator[tuple[Path, Path]]:
         if os.path.isfile(path):  # `Path.is_file` fails where the folder may not be looked into
             yield path, Path(path.name)
             continue
+        if os.path.exists(path) and not os.path.isdir(path):  # reading a FIFO waits for its writer for ever
+            raise UserError(f'{path}: neither a regular file nor a folder; give images, or folders of images.')
         if not os.path.isdir(path):
             raise UserError(
                 f'{path}: there is no such file or folder{say_where(path)}; give images, or folders of images.'

@@ -122,6 +122,16 @@ def test_what_is_not_there_is_said_to_be_missing_in_a_folder(words, said, tmp_pa
     assert f': {said.format(here=tmp_path)}' in capsys.readouterr().err
 
 
+def test_a_fifo_to_be_enlarged_is_not_waited_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo('f.png')
+    save_weights(tmp_path / 'w.pth', TEACHER)
+    assert cli.main(['upscale', 'f.png', '-o', 'out', '--weights', 'w.pth']) == 2
+    assert capsys.readouterr().err == (
+        'basicsr upscale: f.png: neither a regular file nor a folder; give images, or folders of images.\n'
+    )
+
+
 def test_the_command_to_go_on_with_has_all_that_was_typed():
     words = ['train', '--import', 'a b.py', '-opt', 'a.yml', '--debug', '--force_yml', 'name=x', 'train:optim_g:lr=1']
     args = cli.build_parser().parse_args(words)
