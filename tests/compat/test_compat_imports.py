@@ -38,6 +38,8 @@ def failure(run):
 
 torch.ops.load_library = no_library
 seen = {'stock_torchvision': failure(lambda: __import__('torchvision'))}
+for name in [name for name in sys.modules if name.partition('.')[0] == 'torchvision']:
+    del sys.modules[name]  # what a failed import leaves of an older one
 from dukd_basicsr import compat
 sys.meta_path.pop(0)  # dukd_basicsr's, which would do what is shown step by step here
 compat.imports.declare_torchvision_operators()

@@ -138,7 +138,7 @@ def test_a_file_is_run_once_and_finds_its_neighbours(tmp_path, monkeypatch):
         ('my_c.py', 'import nothing_of_that_name',
          'line 1: it needs the package nothing_of_that_name; install it: pip install nothing-of-that-name'),
         ('my_d.py', 'from basicsr.utils.registry import ARCH_REGISTRY\n@ARCH_REGISTRY.register()\nclass EDSR: pass',
-         "line 2: AssertionError: An object named 'EDSR' was already registered in 'arch' registry!"),
+         "AssertionError: An object named 'EDSR' was already registered in 'arch' registry!"),
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures('_forgotten')

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import importlib.metadata
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 SUPPLIED = ('torchvision.transforms.functional_tensor', 'scipy.ndimage.filters')
 
@@ -25,14 +27,17 @@ def find_version(names: Sequence[str]) -> tuple[str, str | None]:
 
 def changed_files(distribution: str) -> list[str]:
     """Python files of an installed distribution that are not what pip wrote (its RECORD has their hashes)."""
+    installed = importlib.metadata.distribution(distribution)
     changed = []
-    for file in importlib.metadata.distribution(distribution).files or ():
-        if file.suffix == '.py' and file.hash:
-            path = file.locate()
-            content = path.read_bytes() if path.is_file() else b''  # type: ignore[attr-defined]
-            digest = base64.urlsafe_b64encode(hashlib.new(file.hash.mode, content).digest()).decode().rstrip('=')
-            if digest != file.hash.value:
-                changed.append(str(file))
+    # Not `installed.files`: since Python 3.12 that leaves out the files that have gone.
+    for name, recorded, *_ in csv.reader((installed.read_text('RECORD') or '').splitlines()):
+        if name.endswith('.py') and recorded:
+            mode, _, expected = recorded.partition('=')
+            path = Path(str(installed.locate_file(name)))
+            content = path.read_bytes() if path.is_file() else b''
+            digest = base64.urlsafe_b64encode(hashlib.new(mode, content).digest()).decode().rstrip('=')
+            if digest != expected:
+                changed.append(name)
     return changed
 
 

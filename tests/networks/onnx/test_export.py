@@ -77,7 +77,7 @@ def test_the_graph_is_the_network_for_every_size(traced):
         lq = torch.rand(shape)
         expected = super_resolve(net, lq)
         assert session(lq).shape == expected.shape == (*shape[:2], scale * shape[2], scale * shape[3])
-        torch.testing.assert_close(session(lq), expected, rtol=0, atol=2e-6)
+        torch.testing.assert_close(session(lq), expected, rtol=0, atol=4e-6)  # torch 2.6: 2.6e-6
 
 
 def test_half_precision_keeps_float32_outside(traced):
