@@ -48,25 +48,41 @@ def psnr(found, comparison, method):
     return [each['psnr']['mean'] for each in found['comparisons'][comparison]['rows'][method]['scores'].values()]
 
 
+def lead(found, comparison, method, other):
+    """By seed, on all sets."""
+    rows = found['comparisons'][comparison]['rows']
+    theirs = rows[other]['by_seed']
+    return {
+        seed: [psnr - theirs[seed][name] for name, psnr in sets.items()]
+        for seed, sets in rows[method]['by_seed'].items()
+    }
+
+
 def test_the_advice_of_the_page_follows_from_the_cells(found):
     assert set(found['chosen'].values()) == {'0.004'}  # 1
     for method in ('alone', 'kd'):  # 2
         pairs = zip(psnr(found, 'short', method), psnr(found, 'seconds_short', method), strict=True)
         assert all(longer - shorter > 0.2 for shorter, longer in pairs)
-    assert min(gain(found, 'short', 'kd', 'alone')) > 0  # 3
-    assert min(gain(found, 'seconds_short', 'kd', 'alone')) > 0
-    assert max(gain(found, 'seconds_short', 'dukd', 'alone')) < 0  # 4
-    assert max(gain(found, 'seconds_short', 'dukd', 'kd')) < 0
-    assert max(gain(found, 'seconds_short', 'dukd', 'kd')) < max(gain(found, 'seconds_short', 'dukd', 'alone'))
-    rows = found['comparisons']['short']['rows']
-    ours, theirs = (rows[method]['by_seed'] for method in ('dukd', 'kd'))
-    assert len(ours) > 1  # 5
-    assert all(psnr > theirs[seed][name] for seed, sets in ours.items() for name, psnr in sets.items())
+    for comparison in ('short', 'middle', 'seconds_short', 'long', 'student_20k'):  # 3
+        assert min(gain(found, comparison, 'kd', 'alone')) > 0
+    for comparison, seeds in (('short', 3), ('middle', 3), ('student_20k', 2)):  # 4
+        leads = lead(found, comparison, 'dukd', 'kd')
+        assert len(leads) == seeds
+        assert all(each > 0 for sets in leads.values() for each in sets)
+    assert [f'{each:.2f}' for each in gain(found, 'middle', 'dukd', 'kd')] == ['0.14', '0.11', '0.07']
     assert found['per_iteration']['dukd'] > 2 * found['per_iteration']['kd']
-    assert all(
-        psnr < theirs[seed][name] for seed, sets in rows['in_batch']['by_seed'].items() for name, psnr in sets.items()
-    )  # 6
+    early = gain(found, 'seconds_short', 'dukd', 'kd')  # 5
+    assert max(gain(found, 'seconds_short', 'dukd', 'alone')) < 0
+    assert max(early) < max(gain(found, 'seconds_short', 'dukd', 'alone'))
+    later = gain(found, 'seconds_middle', 'dukd', 'kd')
+    assert max(map(abs, later)) < 0.035
+    assert sum(early) < 10 * sum(later)
+    assert all(each < 0 for sets in lead(found, 'short', 'in_batch', 'kd').values() for each in sets)  # 6
+    assert max(gain(found, 'middle', 'in_batch', 'kd')) < 0
+    assert sum(gain(found, 'middle', 'in_batch', 'kd')) > 0.4 * sum(gain(found, 'short', 'in_batch', 'kd'))
     for method in ('scheduled', 'in_batch_late'):  # 7
-        assert max(map(abs, gain(found, 'short', method, 'kd'))) < 0.04
-        assert all(each['low'] <= 0 for each in rows[method]['gain']['kd'].values())
+        for comparison in ('short', 'middle', 'student_20k'):
+            assert max(map(abs, gain(found, comparison, method, 'kd'))) < 0.04
+            row = found['comparisons'][comparison]['rows'][method]
+            assert all(each['low'] <= 0 for each in row['gain']['kd'].values())
     assert found['cache_seconds'] / found['per_iteration']['kd'] > 2000  # 8
