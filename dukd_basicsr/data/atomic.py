@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 from dukd_basicsr.errors import RunError, UserError
@@ -58,8 +59,17 @@ def refuse_unwritable(folder: Path, option: str = '-o DIR') -> None:
     place = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
     if not os.path.isdir(place):
         raise UserError(f'{place} is a file, but results go to a folder of that name; give another: {option}.')
-    if not os.access(place, os.W_OK | os.X_OK):
+    if not os.access(place, os.W_OK | os.X_OK) or not _takes_a_file(Path(place)):
         raise UserError(f'{place} cannot be written to; give another folder: {option}.')
+
+
+def _takes_a_file(folder: Path) -> bool:
+    """Whether a file can be made: `os.access` lets root write to /proc, and to what a server or a disk refuses."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _flush_folder(folder: Path) -> None:

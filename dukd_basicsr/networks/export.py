@@ -71,6 +71,7 @@ def export_network(
     """
     _check(weights, out, precision, calibrate)
     with hold(out):
+        _refuse_existing(out)  # another process may have written it while the lock was waited for
         return _export(weights, out, opt, precision, calibrate)
 
 
@@ -112,14 +113,18 @@ def _export(weights: Path, out: Path, opt: Path | None, precision: str, calibrat
     return found
 
 
+def _refuse_existing(out: Path) -> None:
+    if out.exists():
+        raise UserError(f'{out} exists already; give another name or delete it.')
+
+
 def _check(weights: Path, out: Path, precision: str, calibrate: Path | None) -> None:
     """Everything that can be known before a network is opened."""
     if weights.suffix.lower() == SUFFIX:
         raise UserError(f'{weights} is exported already; give the checkpoint that it was exported from.')
     if out.suffix != SUFFIX:
         raise UserError(f'{out}: the name of the new file must end in {SUFFIX}.')
-    if out.exists():
-        raise UserError(f'{out} exists already; give another name or delete it.')
+    _refuse_existing(out)
     refuse_unwritable(out.parent, '-o FILE.onnx')
     if precision == 'int8' and calibrate is None and find_ranges(weights) is None:
         raise UserError(

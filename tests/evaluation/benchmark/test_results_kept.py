@@ -1,6 +1,8 @@
 """Results are not lost where they cannot be written, and what is no number is not scored as one."""
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -27,6 +29,12 @@ def test_a_place_that_cannot_be_written_to_is_said_before_the_work(tmp_path, mon
     monkeypatch.setattr('os.access', lambda *_: False)  # root may write to everything
     with pytest.raises(UserError, match='cannot be written to; give another folder: -o DIR'):
         tabulate_networks([write_options(tmp_path, 'ours')], tmp_path / 'out')
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='there is no /proc')
+def test_a_place_that_refuses_root_too_is_said_before_the_work(tmp_path):
+    with pytest.raises(UserError, match='/proc cannot be written to; give another folder: -o DIR'):
+        tabulate_networks([write_options(tmp_path, 'ours')], Path('/proc/out'))
 
 
 @pytest.mark.parametrize('name', ['benchmark.md', 'benchmark_images.csv', 'pictures/odd/0.png'])

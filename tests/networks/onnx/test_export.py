@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import re
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -241,6 +242,20 @@ def test_mistakes(files, tmp_path, capsys):
         assert command(*arguments) == 2
         assert message in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_file_that_comes_while_the_lock_is_waited_for_is_kept(files, tmp_path, monkeypatch):
+    out = tmp_path / 'net.onnx'
+
+    @contextmanager
+    def wait(target):
+        target.write_bytes(b'of another process')
+        yield
+
+    monkeypatch.setattr(export_run, 'hold', wait)
+    with pytest.raises(UserError, match='exists already'):
+        export_run.export_network(files[1] / 'net.pth', out)
+    assert out.read_bytes() == b'of another process'
 
 
 def test_what_is_no_exported_file(tmp_path, monkeypatch):
