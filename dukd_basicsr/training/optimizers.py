@@ -9,10 +9,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from dukd_basicsr.options.schema.optimizers import FUSED
-
-OPTIMIZERS = (*FUSED, 'Adamax', 'ASGD', 'RMSprop', 'Rprop')
-"""What BasicSR's master knows, by torch's names."""
+from dukd_basicsr.options.schema.optimizers import FUSED, OPTIMIZERS
 
 
 def build_optimizer(name: str, parameters: Iterable[nn.Parameter], lr: float, **arguments: Any) -> Optimizer:

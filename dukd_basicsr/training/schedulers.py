@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-COSINE = ('CosineAnnealingLR', 'TrueCosineAnnealingLR')
-"""Torch's name, and that of NAFNet and those who took it over; one is the other."""
+from dukd_basicsr.options.schema.train import CosineName
+
+COSINE: tuple[str, ...] = get_args(CosineName)
+"""The names of the one below."""
 
 
 class CosineAnnealing(LRScheduler):

@@ -6,7 +6,6 @@ judges the files themselves.
 
 from __future__ import annotations
 
-import copy
 import re
 
 import pytest
@@ -17,7 +16,7 @@ from torch import nn
 
 from dukd_basicsr import options
 from dukd_basicsr.options.translate import translate
-from tests.toys import L1
+from tests.toys import L1, changed
 
 NETWORK = {'type': 'Theirs', 'dim': 36, 'n_blocks': 8, 'upscaling_factor': 2}
 SET = {'name': 'Set', 'type': 'PairedImageDataset', 'dataroot_gt': 'gt', 'dataroot_lq': 'lq',
@@ -108,37 +107,27 @@ def _registered():
         del registry._obj_map[one.__name__]
 
 
-def changed(changes):
-    opt = copy.deepcopy(WHOLE)
-    for path, value in changes.items():
-        *parents, last = path.split('.')
-        node = opt
-        for parent in parents:
-            node = node[parent]
-        node[last] = copy.deepcopy(value)
-    return opt
-
-
 @pytest.mark.parametrize(('changes', 'keys'), CASES.values(), ids=CASES)
 def test_it_is_accepted_with_a_warning_for_each_key_of_theirs(changes, keys, tmp_path):
     file = tmp_path / 'x.yml'
-    file.write_text(yaml.safe_dump(changed(changes)), encoding='utf-8')
+    file.write_text(yaml.safe_dump(changed(WHOLE, changes)), encoding='utf-8')
     warnings = options.check(options.load(file), file, True)
     assert [re.split('[.:] ?', warning.removeprefix(f'{file}: ').split(': ')[0])[-1] for warning in warnings] == keys
 
 
 @pytest.mark.parametrize('slip', ['train.ema_decai', 'datasets.train.use_rott', 'val.metric', 'logger.print_frec'])
 def test_a_slip_is_a_mistake_in_files_of_others_too(slip):
-    opt = changed({'model_type': 'SRModel', slip: 1})
+    opt = changed(WHOLE, {'model_type': 'SRModel', slip: 1})
     with pytest.raises(options.OptionsError, match=rf'{re.escape(slip)}: unknown key\. Did you mean'):
         options.check(opt, 'x.yml', True)
 
 
 def test_without_the_import_it_is_said_where_classes_come_from():
+    opt = changed(WHOLE, {'model_type': 'TheirOther', 'datasets.train.use_shuffle': True})
     del ARCH_REGISTRY._obj_map['Theirs']
     try:
         with pytest.raises(options.OptionsError) as caught:
-            options.check(changed({'model_type': 'TheirOther', 'datasets.train.use_shuffle': True}), 'x.yml', True)
+            options.check(opt, 'x.yml', True)
     finally:
         ARCH_REGISTRY.register(Theirs)
     assert len(caught.value.messages) == 2
@@ -148,7 +137,7 @@ def test_without_the_import_it_is_said_where_classes_come_from():
 
 
 def test_the_authors_files_are_translated():
-    opt = changed({'model_type': 'DUKD', 'network_g': TEACHER, 'network_t': {**TEACHER, 'num_feat': 256},
+    opt = changed(WHOLE, {'model_type': 'DUKD', 'network_g': TEACHER, 'network_t': {**TEACHER, 'num_feat': 256},
                    'path.pretrain_network_t': 't.pth', 'train.kd_opt': L1, 'train.noisy': {'prob': 0.3},
                    'train.dukd_opt': {'n_gt_sub': [2], 'zoom_out': True}, 'val.self_ensemble': True})  # fmt: skip
     with pytest.raises(options.OptionsError):

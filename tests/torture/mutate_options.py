@@ -39,8 +39,8 @@ import lmdb
 import numpy as np
 import yaml
 
-from benchmarks.common import work_in
 from dukd_basicsr import cli, options
+from dukd_basicsr.data.paths import work_in
 from dukd_basicsr.training import dry_run, pipeline
 from tests.toys import REPOSITORY
 

@@ -8,13 +8,13 @@ from typing import Any
 from dukd_basicsr.options.components import list_components
 from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.rules.components import check_component, find_argument
-from dukd_basicsr.options.rules.plan import check_plan
+from dukd_basicsr.options.rules.plan import BETWEEN_IMAGES, check_plan
 from dukd_basicsr.options.rules.teacher import asks_teacher, is_cached
 from dukd_basicsr.options.schema.features import DUKD_LOSS
 from dukd_basicsr.options.schema.file import Options
 from dukd_basicsr.options.schema.train import DukdLoss
 
-_LOSSES = ('pixel_opt', 'kd_opt', 'dukd_opt', 'perceptual_opt', 'fft_opt', 'ldl_opt')
+_LOSSES = (*BETWEEN_IMAGES, 'perceptual_opt')
 DUKD_MODELS = ('DUKDModel', 'DUKDRealModel')
 """Those that read `train.dukd_opt`."""
 TERMS = ('pix', 'kd', 'zoom_in', 'zoom_out_kd', 'zoom_out_pix', 'percep', 'style', 'fft', 'ldl')

@@ -7,6 +7,8 @@ import math
 from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.schema.train import DukdLoss, Train
 
+BETWEEN_IMAGES = ('pixel_opt', 'kd_opt', 'dukd_opt', 'fft_opt', 'ldl_opt')
+"""Keys of `train` with a loss that takes two images and nothing else."""
 _IN_BATCH = 'train.dukd_opt.in_batch'
 _RELATED = 3
 """Samples that make an angle."""
@@ -56,7 +58,7 @@ def check_in_run(train: Train, batch_size: int | None, report: Report) -> None:
         )
     if dukd.in_batch is None or not 0 < dukd.in_batch < 1:  # out of bounds, or no number: said of the key itself
         return
-    for name in ('pixel_opt', 'kd_opt', 'dukd_opt', 'fft_opt', 'ldl_opt'):
+    for name in BETWEEN_IMAGES:
         loss = getattr(train, name)
         if loss and loss.reduction == 'sum':
             report.error(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from dukd_basicsr.options.schema.fields import key
 
 FUSED = ('Adam', 'AdamW', 'SGD')
 """Those of which torch has a step of one kernel, which can be skipped on the device."""
+Name = Literal['Adam', 'AdamW', 'SGD', 'Adamax', 'ASGD', 'RMSprop', 'Rprop']
+OPTIMIZERS: tuple[str, ...] = get_args(Name)
+"""What BasicSR's master knows, by torch's names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +105,7 @@ class OtherOptimizer:
     """`train.optim_g` of a type that does not exist: carries the error."""
 
     OPEN: ClassVar[bool] = True
-    type: Literal['Adam', 'AdamW', 'SGD', 'Adamax', 'ASGD', 'RMSprop', 'Rprop'] = key('the optimizer, e.g. Adam')
+    type: Name = key('the optimizer, e.g. Adam')
 
 
 Optimizer = Adam | AdamW | Sgd | Adamax | Asgd | RmsProp | Rprop | OtherOptimizer

@@ -11,6 +11,8 @@ from dukd_basicsr.options.schema.optimizers import Optimizer
 
 Operation = Literal['invert', 'hflip', 'vflip', 'transpose', 'permute', 'translate']
 View = Literal['lq', 'zoom_in', 'zoom_out']
+CosineName = Literal['CosineAnnealingLR', 'TrueCosineAnnealingLR']
+"""Torch's name, and that of NAFNet and those who took it over; one is the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class CosineRestart:
 class Cosine:
     """`train.scheduler`: one half of a cosine, TrueCosineAnnealingLR in NAFNet and its descendants."""
 
-    type: Literal['CosineAnnealingLR', 'TrueCosineAnnealingLR'] = key('how the learning rate changes')
+    type: CosineName = key('how the learning rate changes')
     T_max: float = key('iterations until the lowest rate, as a rule total_iter', least=1, whole=True)
     eta_min: float = key('the lowest rate', default=0, least=0)
 

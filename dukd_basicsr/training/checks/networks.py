@@ -18,6 +18,7 @@ from dukd_basicsr.networks.build import build, count_input_channels, describe, l
 from dukd_basicsr.networks.fake_int8 import find_or_calibrate
 from dukd_basicsr.options import dukd_options
 from dukd_basicsr.options.rules.losses import DUKD_MODELS
+from dukd_basicsr.options.rules.plan import BETWEEN_IMAGES
 from dukd_basicsr.options.rules.runs import STRICT_MODELS
 
 _LARGER_PROBE = 64
@@ -30,7 +31,7 @@ def check_losses(opt: Mapping[str, Any]) -> None:
     Raises:
         UserError: One cannot be built or does not compare two images.
     """
-    for key in ('pixel_opt', 'kd_opt', 'dukd_opt', 'fft_opt', 'ldl_opt') if opt['model_type'] in STRICT_MODELS else ():
+    for key in BETWEEN_IMAGES if opt['model_type'] in STRICT_MODELS else ():
         given = opt['train'].get(key)
         if given:
             arguments = dict(dukd_options(given).loss if key == 'dukd_opt' else given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from pathlib import Path
 
@@ -14,24 +13,10 @@ from datasets_prep.prepare import prepare_training
 from dukd_basicsr import options
 from dukd_basicsr.data.checks.files import check_files
 from dukd_basicsr.data.degradation.settings import DEGRADATION, KERNELS
-from tests.toys import REPOSITORY
+from tests.toys import REPOSITORY, changed
 
 FILE = REPOSITORY / 'options' / 'train_dukd_real_rrdb_to_compact_x4.yml'
 SHIPPED = options.load(FILE)
-
-
-def changed(changes):
-    opt = copy.deepcopy(SHIPPED)
-    for path, value in changes.items():
-        *parents, last = path.split('.')
-        node = opt
-        for parent in parents:
-            node = node[parent]
-        if value is KeyError:
-            del node[last]
-        else:
-            node[last] = value
-    return opt
 
 
 def said(opt):
@@ -86,7 +71,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(('changes', 'sentence'), MISTAKES, ids=range(len(MISTAKES)))
 def test_mistakes(changes, sentence):
-    messages = [message.removeprefix('x.yml: ') for message in said(changed(changes))]
+    messages = [message.removeprefix('x.yml: ') for message in said(changed(SHIPPED, changes))]
     assert any(message.startswith(sentence) for message in messages), messages
 
 
@@ -94,11 +79,11 @@ def test_enough_is_named_where_a_patch_is_too_small():
     for side, accepted in ((73, False), (74, True)):
         side *= 4
         changes = {'resize_range': [0.15 / 4, 1.5], 'gt_size': side, 'datasets.train.gt_size': side}
-        assert (said(changed(changes | {'train.dukd_opt.zoom_out': None})) == []) is accepted
+        assert (said(changed(SHIPPED, changes | {'train.dukd_opt.zoom_out': None})) == []) is accepted
 
 
 def test_other_models_do_not_know_the_keys():
-    messages = said(changed({'model_type': 'DUKDModel'}))
+    messages = said(changed(SHIPPED, {'model_type': 'DUKDModel'}))
     assert messages == [
         'datasets.train.type: RealESRGANDataset has no LR images, which DUKDModel trains on; write model_type: '
         'DUKDRealModel, or type: PairedImageDataset.'
@@ -117,7 +102,7 @@ def images(tmp_path):
 
 def files_said(root, **changes):
     data = {'dataroot_gt': 'hr', 'meta_info': 'meta.txt', 'batch_size_per_gpu': 2}
-    opt = changed({f'datasets.train.{name}': value for name, value in (data | changes).items()})
+    opt = changed(SHIPPED, {f'datasets.train.{name}': value for name, value in (data | changes).items()})
     opt['num_gpu'], opt['path']['pretrain_network_t'] = 0, None
     del opt['datasets']['val']
     try:
@@ -153,7 +138,7 @@ def test_an_lmdb_needs_no_list(images):
 
 
 def test_a_missing_test_set_is_made_by_its_own_command(images):
-    opt = changed({'datasets.train.dataroot_gt': 'hr', 'datasets.train.meta_info': 'meta.txt'})
+    opt = changed(SHIPPED, {'datasets.train.dataroot_gt': 'hr', 'datasets.train.meta_info': 'meta.txt'})
     with pytest.raises(options.OptionsError) as caught:
         check_files(opt, images, True)
     assert 'basicsr prepare DIR --preset real-test --name Set14 --scale 4 --seed 0' in str(caught.value)
