@@ -25,7 +25,16 @@ from dukd_basicsr.networks.deploy import deploy
 from dukd_basicsr.networks.fit_ranges import fit_ranges
 from dukd_basicsr.networks.onnx.graph import to_onnx
 from dukd_basicsr.networks.onnx.precision import find_calibration, read_calibration, to_int8
-from dukd_basicsr.networks.onnx.ranges import LEVELS, LayerRanges, Range, Ranges, find_ranges, read_ranges
+from dukd_basicsr.networks.onnx.ranges import (
+    LEVELS,
+    LayerRanges,
+    Range,
+    Ranges,
+    find_levels,
+    find_ranges,
+    find_values,
+    read_ranges,
+)
 from dukd_basicsr.networks.onnx.session import require_packages
 from dukd_basicsr.networks.onnx.weight_scales import LARGEST_PAIR, LARGEST_WEIGHT, STEP
 
@@ -139,7 +148,7 @@ def round_activation(x: Tensor, to: Range) -> Tensor:
         x (Tensor): Of any shape, float32.
         to (Range): Values beyond it become its ends, and have no gradient.
     """
-    return _ToRange.apply(x, to.scale, to.zero)
+    return _ToRange.apply(x, to)
 
 
 def round_weights(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -187,15 +196,15 @@ class _ToRange(torch.autograd.Function):
     """See `round_activation`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: float, zero: int) -> Tensor:
-        levels = torch.round(x / scale) + zero
+    def forward(ctx: Any, x: Tensor, to: Range) -> Tensor:
+        levels = find_levels(x, to)
         ctx.save_for_backward((levels >= 0) & (levels <= LEVELS))
-        return (levels.clamp(0, LEVELS) - zero) * scale
+        return find_values(levels, to)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (inside,) = ctx.saved_tensors
-        return gradients[0] * inside, None, None
+        return gradients[0] * inside, None
 
 
 class _ToMultiples(torch.autograd.Function):

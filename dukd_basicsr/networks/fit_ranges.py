@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dukd_basicsr.networks.onnx.ranges import LEVELS, LayerRanges, Range, Ranges
+from dukd_basicsr.networks.onnx.ranges import LayerRanges, Range, Ranges, find_levels, find_values
 from dukd_basicsr.networks.padding import super_resolve
 
 FACTORS = tuple(round(1 - 0.05 * step, 2) for step in range(15))
@@ -64,5 +64,4 @@ class _Watch:
 
 def _lose(values: Tensor, to: Range) -> Tensor:
     """The sum of squared errors in a range."""
-    levels = (torch.round(values / to.scale) + to.zero).clamp(0, LEVELS)
-    return ((levels - to.zero) * to.scale - values).double().square().sum()
+    return (find_values(find_levels(values, to), to) - values).double().square().sum()

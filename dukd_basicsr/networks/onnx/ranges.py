@@ -30,6 +30,16 @@ class Range:
     zero: int
 
 
+def find_levels(x: Tensor, to: Range) -> Tensor:
+    """The whole numbers nearest to values, ties to even as onnxruntime has them; below 0 or above LEVELS beyond it."""
+    return torch.round(x / to.scale) + to.zero
+
+
+def find_values(levels: Tensor, to: Range) -> Tensor:
+    """What whole numbers stand for; those beyond a range for its ends."""
+    return (levels.clamp(0, LEVELS) - to.zero) * to.scale
+
+
 @dataclass(frozen=True)
 class LayerRanges:
     """Of one convolution."""
@@ -62,15 +72,14 @@ def read_ranges(model: Any) -> dict[str, LayerRanges]:
 
     found = {}
     for node in _list_quantised(model, made_by):
-        name = made_by[node.input[1]].input[0].removesuffix('_quantized')
-        if node.op_type != 'Conv' or not (name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
+        weight = made_by[node.input[1]].input[0].removesuffix('_quantized')
+        if node.op_type != 'Conv' or not (weight.startswith(_PREFIX) and weight.endswith(_SUFFIX)):
             raise UserError(
                 f'train.int8_opt: the layer {node.name} is no convolution with weights of its own; only networks whose '
                 'layers all are can be trained for int8 (EDSR, RCAN, SRVGGNetCompact, MSRResNet, RRDBNet): leave '
                 'int8_opt out.'
             )
-        layer = name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
-        found[layer] = LayerRanges(read(made_by[node.input[0]]), read(quantised_by[node.output[0]]))
+        found[_name_layer(weight)] = LayerRanges(read(made_by[node.input[0]]), read(quantised_by[node.output[0]]))
     return found
 
 
@@ -85,11 +94,7 @@ def override_ranges(model: Any, ranges: Ranges) -> dict[str, list[dict[str, Any]
         UserError: A convolution of the graph has none, or the other way round.
     """
     found: dict[str, list[dict[str, Any]]] = {}
-    layers = {
-        node.input[1].removeprefix(_PREFIX).removesuffix(_SUFFIX): node
-        for node in model.graph.node
-        if node.op_type == 'Conv'
-    }
+    layers = {_name_layer(node.input[1]): node for node in model.graph.node if node.op_type == 'Conv'}
     if layers.keys() != ranges.keys():
         other = sorted(layers.keys() ^ ranges.keys())[0]
         raise UserError(
@@ -120,7 +125,7 @@ def from_tensors(tensors: Mapping[str, Tensor]) -> dict[str, LayerRanges]:
     for name, tensor in tensors.items():
         first, first_zero, second, second_zero = tensor.double().tolist()
         each = LayerRanges(Range(first, int(first_zero)), Range(second, int(second_zero)))
-        if not all(one.scale > 0 and 0 <= one.zero <= 255 for one in (each.input, each.output)):
+        if not all(one.scale > 0 and 0 <= one.zero <= LEVELS for one in (each.input, each.output)):
             raise ValueError(name)
         found[name] = each
     return found
@@ -146,6 +151,10 @@ def find_ranges(path: Path | str) -> dict[str, LayerRanges] | None:
         return from_tensors(tensors)
     except (AttributeError, TypeError, ValueError) as error:
         raise UserError(f'{path}: its ranges for int8 are damaged ({error}); use another checkpoint.') from None
+
+
+def _name_layer(weight: str) -> str:
+    return weight.removeprefix(_PREFIX).removesuffix(_SUFFIX)
 
 
 def _list_quantised(model: Any, made_by: Mapping[str, Any]) -> Iterator[Any]:
