@@ -9,13 +9,12 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from dukd_basicsr.data.paths import locate
+from dukd_basicsr.data.paths import find_file
 from dukd_basicsr.errors import UserError, format_count
 from dukd_basicsr.networks import padding
 from dukd_basicsr.networks.build import build, count_input_channels, describe, load_network
@@ -41,12 +40,6 @@ class DryNetwork:
     """Of the pass forth and back with one patch."""
     others: dict[str, int]
     """Parameters of the other networks of the file, by their keys."""
-
-
-def find_file(path: str | None) -> str | None:
-    """The file of a path of the options; None where there is none."""
-    file = None if path is None else locate(Path(), path)
-    return str(file) if file and file.is_file() else None
 
 
 def run(opt: Mapping[str, Any]) -> DryNetwork:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import logging
 import math
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -17,9 +15,10 @@ from typing import Any
 import torch
 from basicsr.models import build_model
 from basicsr.utils import get_root_logger
+from basicsr.utils import logger as basicsr_logger
 from torch import Tensor, nn
 
-from dukd_basicsr.distillation.teacher import Teacher
+from dukd_basicsr.data.paths import find_file
 from dukd_basicsr.errors import UserError, format_bytes, format_count
 from dukd_basicsr.losses.csd_loss import RANDOM
 from dukd_basicsr.networks import padding
@@ -29,15 +28,12 @@ from dukd_basicsr.options import dukd_options
 from dukd_basicsr.options.plan import make_up
 from dukd_basicsr.options.rules.losses import DUKD_MODELS
 from dukd_basicsr.options.rules.teacher import as_list, is_cached, read_needs
-from dukd_basicsr.training.dry_network import find_file
+from dukd_basicsr.training.dry_memory import count_saved, count_standing, find_largest_call, find_peak
 
-_resource = importlib.import_module('resource') if os.name == 'posix' else None
 LARGEST_PATCH = 48
 """Side of the largest LR patch that the iteration is run on; a larger real one is estimated from it."""
 LONGEST, MEMORY = 20, 2**30
 """The real batch is run where it needs no more seconds and bytes; else the time of one sample is multiplied."""
-FLOAT = 4
-"""Bytes of a number."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,8 @@ def measure(opt: Mapping[str, Any]) -> DryRun:
     """As `run`, without the report."""
     build(opt['network_g'])  # BasicSR builds it again, without a word for arguments that it cannot take
     try:
-        return _measure(opt)
+        with _own_logger():
+            return _measure(opt)
     except UserError:
         raise
     except Exception as error:  # networks and losses are anyone's and raise what they like
@@ -113,8 +110,8 @@ def _measure(opt: Mapping[str, Any]) -> DryRun:
     sample = _pair(channels, patch, opt['scale']) | _labels(opt, channels, patch)
     model.feed_data(sample)
     with ExitStack() as stack:
-        saved = stack.enter_context(_count_saved(model.net_g))
-        working = [stack.enter_context(_find_largest_call(net)) for net in (model.net_g, *teachers)]
+        saved = stack.enter_context(count_saved(model.net_g))
+        working = [stack.enter_context(find_largest_call(net)) for net in (model.net_g, *teachers)]
         started = time.perf_counter()
         model.optimize_parameters(1)
         terms = {name: float(value) for name, value in model.get_current_log().items()}
@@ -136,8 +133,8 @@ def _measure(opt: Mapping[str, Any]) -> DryRun:
         terms=terms,
         seconds=seconds,
         batch_seconds=batch_seconds * parts * each,
-        batch_memory=round(_count_standing(model, teachers) + moving),
-        peak_memory=_peak_memory(model.device),
+        batch_memory=round(count_standing(model, teachers) + moving),
+        peak_memory=find_peak(model.device),
     )
 
 
@@ -214,6 +211,19 @@ def _labels(opt: Mapping[str, Any], channels: int, patch: int) -> dict[str, Tens
 
 
 @contextmanager
+def _own_logger() -> Iterator[None]:
+    """BasicSR opens its logger once in a process: a run that follows in this one wants it with a log file."""
+    opened = 'basicsr' in basicsr_logger.initialized_logger
+    try:
+        yield
+    finally:
+        if not opened:
+            basicsr_logger.initialized_logger.pop('basicsr', None)
+            for handler in logging.getLogger('basicsr').handlers[:]:
+                logging.getLogger('basicsr').removeHandler(handler)
+
+
+@contextmanager
 def _silence() -> Iterator[None]:
     """BasicSR logs whole networks while it builds them."""
     logger = get_root_logger()
@@ -225,58 +235,8 @@ def _silence() -> Iterator[None]:
         logger.setLevel(level)
 
 
-@contextmanager
-def _count_saved(net: nn.Module) -> Iterator[list[int]]:
-    """The bytes that autograd keeps until the backward pass, weights aside; each storage once."""
-    total, seen = [0], {parameter.untyped_storage().data_ptr() for parameter in net.parameters()}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in seen:
-            seen.add(storage.data_ptr())
-            total[0] += storage.nbytes()
-        return tensor.detach()  # else an output that is saved would hold itself
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        yield total
-
-
-@contextmanager
-def _find_largest_call(net: nn.Module) -> Iterator[list[int]]:
-    """The bytes of the largest input and output that a layer has at once."""
-    largest = [0]
-
-    def look(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        tensors = [each for each in (*inputs, output) if isinstance(each, Tensor)]
-        largest[0] = max(largest[0], sum(each.nbytes for each in tensors))
-
-    handles = [layer.register_forward_hook(look) for layer in net.modules() if not list(layer.children())]
-    try:
-        yield largest
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _count_standing(model: Any, teachers: list[Teacher]) -> int:
-    """Bytes that stay: student, gradient, EMA and what the optimizers remember; teachers."""
-    copies = 2 + hasattr(model, 'net_g_ema')
-    weights = FLOAT * (copies * count_parameters(model.net_g) + sum(count_parameters(each) for each in teachers))
-    states = [state for optimizer in model.optimizers for state in optimizer.state.values()]
-    return weights + sum(each.nbytes for state in states for each in state.values() if isinstance(each, Tensor))
-
-
 def _cost(net: nn.Module, side: int, channels: int) -> Cost:
     return Cost(type(net).__name__, count_parameters(net), count_macs(net, side, side, channels))
-
-
-def _peak_memory(device: torch.device) -> int | None:
-    if device.type == 'cuda':
-        return torch.cuda.max_memory_allocated(device)
-    if _resource is None:
-        return None
-    peak = _resource.getrusage(_resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == 'darwin' else peak * 1024  # bytes there, kibibytes elsewhere
 
 
 def _text(result: DryRun, opt: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from basicsr.utils import get_root_logger
 from dukd_basicsr import options
 from dukd_basicsr.cli import main
 from dukd_basicsr.networks.weights import build_network
-from dukd_basicsr.training import dry_run
+from dukd_basicsr.training import dry_memory, dry_run
 from tests.toys import REPOSITORY, STUDENT, TEACHER, THIN, save_weights
 
 FOLDER = REPOSITORY / 'options'
@@ -184,7 +184,7 @@ def test_memory_of_a_patch_larger_than_the_one_run(small):
 def test_activations_that_autograd_keeps_are_counted_once():
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(4, 3, 3, padding=1))
     x = torch.rand(1, 3, 8, 8)
-    with dry_run._count_saved(net) as saved, dry_run._find_largest_call(net) as largest:
+    with dry_memory.count_saved(net) as saved, dry_memory.find_largest_call(net) as largest:
         net(x).sum().backward()
     # The input, and the ReLU's output, which it and the second convolution keep; not the first convolution's output.
     assert saved[0] == 4 * 64 * (3 + 4)
