@@ -112,6 +112,21 @@ def trained_model(folder):
     return model
 
 
+def changed(opt, changes):
+    """A copy of options with values by their dotted keys; KeyError takes a key away."""
+    opt = copy.deepcopy(opt)
+    for path, value in changes.items():
+        *parents, last = path.split('.')
+        node = opt
+        for parent in parents:
+            node = node[parent]
+        if value is KeyError:
+            del node[last]
+        else:
+            node[last] = copy.deepcopy(value)
+    return opt
+
+
 def forget_logger():
     """BasicSR keeps the first run's logger and its file for the life of the process."""
     from basicsr.utils import logger as basicsr_logger

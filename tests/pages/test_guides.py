@@ -1,20 +1,18 @@
 """docs/five_commands.md and docs/coming_from.md: their commands as they stand, in this process, made small."""
 
 import glob
-import os
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import yaml
-from basicsr.utils.registry import ARCH_REGISTRY
 
 from dukd_basicsr import options
 from dukd_basicsr.cli import main
+from dukd_basicsr.data.paths import work_in
 from tests.images import fill
 from tests.toys import L1, REPOSITORY, STUDENT, TEACHER, forget_logger, save_weights
 
@@ -47,12 +45,8 @@ def type_line(line, capsys):
     forget_logger()
     inner = re.fullmatch(r'\(cd (\w+) && (.*)\)', line)
     if inner:
-        here = Path.cwd()
-        os.chdir(inner[1])
-        try:
+        with work_in(Path(inner[1])):
             return type_line(inner[2], capsys)
-        finally:
-            os.chdir(here)
     words = [each for word in shlex.split(line) for each in (sorted(glob.glob(word)) or [word])]
     assert words[0] == 'basicsr'
     code = main(words[1:])
@@ -60,20 +54,6 @@ def type_line(line, capsys):
     said = capsys.readouterr()
     assert code == 0, f'{line}\n{said.out}\n{said.err}'
     return said.out + said.err
-
-
-@pytest.fixture
-def _forgotten(monkeypatch):
-    """What an import leaves behind is gone afterwards."""
-    known, modules = dict(ARCH_REGISTRY._obj_map), set(sys.modules)
-    monkeypatch.setattr(sys, 'path', sys.path[:])
-    forget_logger()
-    yield
-    forget_logger()
-    ARCH_REGISTRY._obj_map.clear()
-    ARCH_REGISTRY._obj_map.update(known)
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ import cv2
 import pytest
 import torch
 import yaml
-from basicsr.utils.registry import ARCH_REGISTRY
 from skimage import data
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -21,7 +20,7 @@ from dukd_basicsr import options
 from dukd_basicsr.cli import main
 from dukd_basicsr.commands import user_modules
 from dukd_basicsr.networks.build import load_network
-from tests.toys import REPOSITORY, forget_logger
+from tests.toys import REPOSITORY
 
 PAGE = (REPOSITORY / 'docs' / 'your_own_network.md').read_text(encoding='utf-8')
 SMALL = {'total_iter': 2, 'scheduler': {'type': 'MultiStepLR', 'milestones': [1], 'gamma': 0.5}}
@@ -29,20 +28,6 @@ SMALL = {'total_iter': 2, 'scheduler': {'type': 'MultiStepLR', 'milestones': [1]
 
 def blocks(language):
     return re.findall(rf'```{language}\n(.*?)```', PAGE, re.DOTALL)
-
-
-@pytest.fixture
-def _forgotten(monkeypatch):
-    """What an import leaves behind is gone afterwards."""
-    known, modules = dict(ARCH_REGISTRY._obj_map), set(sys.modules)
-    monkeypatch.setattr(sys, 'path', sys.path[:])
-    forget_logger()
-    yield
-    forget_logger()
-    ARCH_REGISTRY._obj_map.clear()
-    ARCH_REGISTRY._obj_map.update(known)
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
 
 
 def photographs(folder, names, side):
