@@ -1,31 +1,18 @@
-"""What the benchmarks share: where the repository is, a folder to work in, children, the machine, and the JSON file."""
+"""What the benchmarks share: where the repository is, children, the machine, and the JSON file."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 INSTRUCTIONS = ('avx2', 'avx512f', 'avx_vnni', 'avx512_vnni', 'amx_int8')
 """Those that decide how quickly, and in int8 with which result, a CPU multiplies."""
-
-
-@contextlib.contextmanager
-def work_in(folder: Path) -> Iterator[None]:
-    """Work in a folder, since options files name their data from there: `contextlib.chdir`, which Python 3.10 lacks."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 def child_environment(**more: str) -> dict[str, str]:

@@ -32,10 +32,10 @@ def train(args: argparse.Namespace) -> None:
     """
     opt, launch = read(args, is_train=True)
     import_module('dukd_basicsr.plugin')  # makes basicsr importable
+    from dukd_basicsr.evaluation.metrics import check_perceptual_metrics
     from dukd_basicsr.training import pipeline
 
-    _check_metrics(opt)
-
+    check_perceptual_metrics((opt.get('val') or {}).get('metrics'))
     pipeline.train(opt, launch)
 
 
@@ -43,18 +43,11 @@ def test(args: argparse.Namespace) -> None:
     """As `train`, for BasicSR's test."""
     opt, launch = read(args, is_train=False)
     import_module('dukd_basicsr.plugin')  # makes basicsr importable
+    from dukd_basicsr.evaluation.metrics import check_perceptual_metrics
     from dukd_basicsr.training import pipeline
 
-    _check_metrics(opt)
-
-    pipeline.test(opt, launch)
-
-
-def _check_metrics(opt: dict[str, Any]) -> None:
-    """Load the metrics that a run validates with."""
-    from dukd_basicsr.evaluation.metrics import check_perceptual_metrics
-
     check_perceptual_metrics((opt.get('val') or {}).get('metrics'))
+    pipeline.test(opt, launch)
 
 
 def read(args: argparse.Namespace, is_train: bool, dry_run: bool = False) -> tuple[dict[str, Any], Launch]:

@@ -35,6 +35,7 @@ def train_pipeline(root_path: str) -> None:
         RunError: A checkpoint cannot be written, or no step has a finite loss any more.
     """
     from dukd_basicsr.compat.options import parse_arguments
+    from dukd_basicsr.evaluation.metrics import check_perceptual_metrics
     from dukd_basicsr.training import pipeline
     from dukd_basicsr.training.launch import Launch, read_options
 
@@ -44,7 +45,9 @@ def train_pipeline(root_path: str) -> None:
     command = shlex.join(['python', *sys.argv])
     command += '' if args.auto_resume else ' --auto_resume'
     launch = Launch(Path(args.opt), Path(root_path), args.launcher, args.auto_resume, args.debug, command)
-    pipeline.train(read_options(launch, args.force_yml or [], is_train=True, program=program), launch)
+    opt = read_options(launch, args.force_yml or [], is_train=True, program=program)
+    check_perceptual_metrics((opt.get('val') or {}).get('metrics'))
+    pipeline.train(opt, launch)
 
 
 def load_resume_state(opt: dict[str, Any]) -> dict[str, Any] | None:

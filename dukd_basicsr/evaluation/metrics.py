@@ -14,6 +14,7 @@ from basicsr.utils import img2tensor
 from basicsr.utils.registry import METRIC_REGISTRY
 
 from dukd_basicsr.errors import RunError, UserError, did_you_mean
+from dukd_basicsr.networks.acceleration import find_device
 from dukd_basicsr.networks.build import describe
 
 TYPE = 'calculate_pyiqa'
@@ -94,8 +95,7 @@ def calculate_pyiqa(img: np.ndarray, img2: np.ndarray, name: str, device: str | 
     Raises:
         RunError: The metric cannot be computed of this image, e.g. since it is too small.
     """
-    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    metric = _load(name, device)
+    metric = _load(name, str(find_device(device)))
     shown = [img, img2] if metric.metric_mode == 'FR' else [img]
     try:
         tensors = [img2tensor(each.astype(np.float32) / 255)[None].to(device) for each in shown]

@@ -18,6 +18,11 @@ DTYPES: dict[str | None, torch.dtype | None] = {None: None, 'fp32': None, 'bf16'
 """Precisions by their names in options files; None: computed as the weights are."""
 
 
+def find_device(name: str | None = None) -> torch.device:
+    """The device of a name; without one CUDA where there is a GPU, else the CPU."""
+    return torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
+
+
 def find_dtype(name: str | None, device: torch.device, key: str) -> torch.dtype | None:
     """What autocast is to compute in.
 

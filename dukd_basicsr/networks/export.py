@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from torch.nn import functional
 
 import dukd_basicsr
 from dukd_basicsr.data.atomic import refuse_unwritable, write_result
+from dukd_basicsr.data.cache.manifest import hash_file
 from dukd_basicsr.data.locks import hold
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.cost import count_macs, count_parameters, find_lr_size
@@ -151,7 +151,7 @@ def _make_metadata(opened: Opened, deployed: Deployed, precision: str) -> Metada
         params=count_parameters(deployed.net),
         macs=count_macs(deployed.net, *find_lr_size(opened.scale), opened.channels),
         weights=opened.weights.name,
-        weights_sha256=hashlib.sha256(opened.weights.read_bytes()).hexdigest(),
+        weights_sha256=hash_file(opened.weights),
     )
 
 

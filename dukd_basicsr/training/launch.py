@@ -80,8 +80,7 @@ def complete_options(opt: Mapping[str, Any], launch: Launch, is_train: bool) -> 
     if is_train:
         _add_experiment_paths(complete, folder)
     else:
-        results = folder
-        complete['path'].update(results_root=results, log=results, visualization=osp.join(results, 'visualization'))
+        complete['path'].update(results_root=folder, log=folder, visualization=osp.join(folder, 'visualization'))
     return complete
 
 

@@ -53,7 +53,6 @@ def train(opt: Mapping[str, Any], launch: Launch) -> None:
 def _check_training(opt: Mapping[str, Any], launch: Launch) -> None:
     machine.check_machine(opt, launch, is_train=True)
     machine.check_packages(opt)
-    machine.check_metrics(opt)
     networks.check_losses(opt)
     networks.check_ground_truth(opt)
     student = networks.check_student(opt)
@@ -99,7 +98,6 @@ def test(opt: Mapping[str, Any], launch: Launch) -> None:
     Args and Raises: As for `train`.
     """
     machine.check_machine(opt, launch, is_train=False)
-    machine.check_metrics(opt)
     networks.check_student(opt)
     complete = complete_options(opt, launch, is_train=False)
     with _hold(complete, complete['path']['results_root']):

@@ -6,8 +6,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch.distributed as dist
 
 from dukd_basicsr.errors import RunStopped
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ECHO = 2.0
 """Seconds in which torchrun passes on a signal that a scheduler has sent to it and to this process alike."""
 
@@ -26,30 +26,49 @@ class _Interruption(BaseException):
 
 
 @contextmanager
-def stop_early(command: str) -> Iterator[None]:
-    """Let SIGTERM end the block with a word, while there is nothing to save yet.
+def end_at(numbers: Sequence[signal.Signals], what_then: str) -> Iterator[None]:
+    """Let the first of some signals end the block with a word. What handles signals within it goes first.
 
     Args:
-        command (str): What starts the run again.
+        numbers (Sequence[signal.Signals]): Which.
+        what_then (str): What is said after 'stopped by SIGTERM'.
 
     Raises:
-        RunStopped: It has come.
+        RunStopped: One has come.
     """
+    received: list[str] = []
 
-    def interrupt(*_: object) -> None:
+    def interrupt(number: int, _: FrameType | None) -> None:
+        received.append(signal.Signals(number).name)
         raise _Interruption
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     except _Interruption:
-        text = 'stopped by SIGTERM before an iteration was made, so that nothing had to be saved; start again with'
-        raise RunStopped(f'{text}: {command}') from None
+        if not received:  # it is of a block around this one
+            raise
+        raise RunStopped(f'stopped by {received[0]}{what_then}') from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        _restore(before)
+
+
+def stop_early(command: str) -> AbstractContextManager[None]:
+    """Let SIGTERM end a block with a word, while there is nothing to save yet.
+
+    Args:
+        command (str): What starts the run again.
+    """
+    text = ' before an iteration was made, so that nothing had to be saved; start again with'
+    return end_at([signal.SIGTERM], f'{text}: {command}')
+
+
+def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 class StopSignal:
@@ -67,7 +86,7 @@ class StopSignal:
 
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._remember) for number in _SIGNALS}
+            self._before = {number: signal.signal(number, self._remember) for number in SIGNALS}
         if dist.is_available() and dist.is_initialized():
             # Host to host, so that asking never waits for a device.
             self._group = dist.new_group(backend='gloo') if dist.get_backend() != 'gloo' else dist.group.WORLD
@@ -77,8 +96,7 @@ class StopSignal:
         self._restore()
 
     def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        _restore(self._before)
         self._before = {}
 
     def _remember(self, number: int, _: FrameType | None) -> None:

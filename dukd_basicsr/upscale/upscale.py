@@ -13,6 +13,7 @@ from tqdm import tqdm
 from dukd_basicsr.data.atomic import write_result
 from dukd_basicsr.errors import RunError, UserError, format_bytes
 from dukd_basicsr.evaluation.pictures import CROP, Panel, draw_side_by_side, encode_png, find_most_different_crop
+from dukd_basicsr.networks.acceleration import find_device
 from dukd_basicsr.networks.cost import read_physical_memory
 from dukd_basicsr.networks.open_network import Opened, open_network
 from dukd_basicsr.networks.tiling import Tiler, is_exact
@@ -79,7 +80,7 @@ def upscale_images(
 def _choose_device(name: str | None) -> torch.device:
     if name == 'cuda' and not torch.cuda.is_available():
         raise UserError(f'--device cuda: torch {torch.__version__} sees no CUDA device; write --device cpu.')
-    return torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    return find_device(name)
 
 
 class _Enlarging:

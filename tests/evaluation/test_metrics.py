@@ -3,6 +3,7 @@ import sys
 import types
 from pathlib import Path
 
+import basicsr.train
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,6 @@ from dukd_basicsr.cli import main
 from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.evaluation import metrics as perceptual
 from dukd_basicsr.evaluation.benchmark.tabulate import tabulate_networks
-from dukd_basicsr.training.checks.machine import check_metrics
 from tests.evaluation.benchmark.option_files import write_options
 from tests.toys import REPOSITORY, forget_logger
 from tests.workplace import workplace  # noqa: F401  the fixture
@@ -171,5 +171,8 @@ def test_a_run_without_pyiqa_creates_nothing(workplace, monkeypatch, capsys):  #
         'basicsr train: val.metrics.perceived: pyiqa is not installed; pip install pyiqa, or leave it out.\n'
     )
     assert not Path('experiments/without').exists()
+    monkeypatch.setattr(sys, 'argv', ['train.py', '-opt', 'without.yml'])  # of the user's own
+    monkeypatch.setattr(sys, 'excepthook', sys.excepthook)
     with pytest.raises(UserError, match=r'val\.metrics\.perceived: pyiqa is not installed'):
-        check_metrics(opt)
+        basicsr.train.train_pipeline(str(workplace))
+    assert not Path('experiments/without').exists()

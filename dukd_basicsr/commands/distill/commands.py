@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from importlib import import_module
 from io import TextIOBase
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from dukd_basicsr.commands import runs
+from dukd_basicsr.data.paths import work_in
 from dukd_basicsr.training import pipeline
 
 _FRAGMENT = 'For the options file:'
@@ -47,7 +47,7 @@ def run_command(words: Words, root: Path, own_modules: Sequence[Path], go_on: st
     parser = argparse.ArgumentParser(prog=f'basicsr {words[0]}', allow_abbrev=False)
     command.add_arguments(parser)
     args = parser.parse_args(list(words[1:]), argparse.Namespace(command=words[0], own_modules=own_modules))
-    with change_folder(root):
+    with work_in(root):
         if words[0] == 'train':
             _train(args, go_on)
         else:
@@ -99,14 +99,3 @@ class _Filtered(TextIOBase):
 
     def _pass(self, text: str) -> None:
         self.target.write(text)
-
-
-@contextmanager
-def change_folder(folder: Path) -> Iterator[None]:
-    """Make a folder the current one until the block ends."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)

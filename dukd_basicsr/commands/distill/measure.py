@@ -37,7 +37,6 @@ def measure_step(settings: Settings, teacher: Path, cached: bool) -> float:
             found.append(dry_run.measure(opt).batch_seconds)
     finally:
         logging.disable(logging.NOTSET)
-    _forget_logger()
     return statistics.median(found)
 
 
@@ -50,12 +49,3 @@ def read_text(text: str) -> dict[str, Any]:
     opt: Mapping[str, Any] = yaml.safe_load(text)
     options.check(dict(opt), Path('options.yml'), is_train=True)
     return dict(opt)
-
-
-def _forget_logger() -> None:
-    """BasicSR's logger is opened once in a process, and the run that follows wants it with a log file."""
-    from basicsr.utils import logger
-
-    logger.initialized_logger.clear()
-    for handler in logging.getLogger('basicsr').handlers[:]:
-        logging.getLogger('basicsr').removeHandler(handler)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import torch
 from torch.utils.data import Subset
 
 from dukd_basicsr import options
@@ -18,6 +17,8 @@ from dukd_basicsr.evaluation.benchmark.measure import ImageResult, build_dataset
 from dukd_basicsr.evaluation.benchmark.protocol import find_common_protocol
 from dukd_basicsr.evaluation.benchmark.rows import load_networks
 from dukd_basicsr.evaluation.report import Comparison, Form, Report, write_report
+from dukd_basicsr.networks.acceleration import find_device
+from dukd_basicsr.networks.export import PRECISIONS
 
 PICTURES = 4
 """Validation photographs that are compared."""
@@ -140,13 +141,13 @@ def _list_forms(root: Path, name: str, rows: Sequence[Mapping[str, Any]], set_na
 
 
 def _find_exported(root: Path, name: str) -> list[Path]:
-    return [file for form in ('fp32', 'fp16', 'int8') if (file := root / 'exported' / f'{name}_{form}.onnx').is_file()]
+    return [file for form in PRECISIONS if (file := root / 'exported' / f'{name}_{form}.onnx').is_file()]
 
 
 def _compare(file: Path) -> dict[str, Comparison]:
     """What bicubic, the student and the teacher make of a few validation photographs, evenly chosen."""
     opt = options.load(file)
-    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    device = find_device()
     networks = load_networks({file: opt}, device)
     dataset = build_dataset(next(iter(find_common_protocol({file: opt}).sets.values())))
     step = max(1, len(dataset) // PICTURES)

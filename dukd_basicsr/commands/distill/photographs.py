@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Sequence
@@ -11,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 from PIL import Image
 
 from dukd_basicsr.data.atomic import write_file
+from dukd_basicsr.data.cache.manifest import hash_file
 from dukd_basicsr.data.images import SUFFIXES, UnusableImageError, find_images, read_image
 from dukd_basicsr.errors import UserError
 
@@ -114,7 +115,7 @@ def _look_at(folder: Path) -> list[Photograph]:
         try:
             with Image.open(path) as image:
                 width, height = image.size
-            found.append(Photograph(path, width, height, hashlib.sha256(path.read_bytes()).hexdigest()))
+            found.append(Photograph(path, width, height, hash_file(path)))
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(f'{path} cannot be read as a photograph ({reason}): remove it or replace it.') from None
@@ -164,10 +165,27 @@ def _link(source: Path, target: Path) -> None:
 
 def _cut(source: Path, target: Path) -> None:
     """The middle of a photograph, as PNG."""
+    write_file(target, cv2.imencode('.png', read_middle(source, LARGEST_HELD_OUT))[1].tobytes())
+
+
+def read_middle(path: Path, side: int, multiple: int = 1) -> np.ndarray:
+    """The middle of a photograph.
+
+    Args:
+        path (Path): Its file.
+        side (int): Height and width at most, in pixels.
+        multiple (int): What height and width are multiples of.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8, BGR.
+
+    Raises:
+        UserError: It cannot be used for its pixels.
+    """
     try:
-        image = read_image(source)
+        image = read_image(path)
     except UnusableImageError as error:
-        raise UserError(f'{source} cannot be used: {error}; remove it or replace it.') from None
-    height, width = (min(side, LARGEST_HELD_OUT) for side in image.shape[:2])
+        raise UserError(f'{path} cannot be used: {error}; remove it or replace it.') from None
+    height, width = (min(each, side) // multiple * multiple for each in image.shape[:2])
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    write_file(target, cv2.imencode('.png', image[top : top + height, left : left + width])[1].tobytes())
+    return image[top : top + height, left : left + width]

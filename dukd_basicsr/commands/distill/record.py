@@ -92,13 +92,9 @@ def find_record(request: Request) -> Record | None:
 
 
 def _show(value: Any) -> str:
-    return (
-        f'{value["kind"]} {value["value"]:g}'
-        if isinstance(value, dict)
-        else 'not given'
-        if value is None
-        else str(value)
-    )
+    if isinstance(value, dict):  # the size
+        return f'{value["kind"]} {value["value"]:g}'
+    return 'not given' if value is None else str(value)
 
 
 def _read(root: Path, content: Mapping[str, Any]) -> Record:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from dukd_basicsr.data.cache.manifest import hash_file
 from dukd_basicsr.data.images import find_images
 from dukd_basicsr.errors import UserError
 
@@ -51,7 +52,7 @@ class Request:
         """What must be the same when the command is repeated, in plain values; the files by what is in them."""
         asked = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
         asked['own_modules'] = [str(file) for file in self.own_modules]
-        asked['teacher_sha256'] = hashlib.sha256(self.teacher.read_bytes()).hexdigest()
+        asked['teacher_sha256'] = hash_file(self.teacher)
         for name, folder in (('photos', self.photos), ('val', self.val)):
             asked[f'{name}_listing'] = _list_folder(folder) if folder else None
         return asked
@@ -81,9 +82,8 @@ def read_request(args: argparse.Namespace) -> Request:
     for folder in (args.photos, args.val):
         if folder is not None and not folder.is_dir():
             raise UserError(f'{folder}: there is no such folder; give a folder of photographs.')
-    for file in (args.opt,):
-        if file is not None and not file.is_file():
-            raise UserError(f'{file}: there is no such options file; give the one that the teacher was trained with.')
+    if args.opt is not None and not args.opt.is_file():
+        raise UserError(f'{args.opt}: there is no such options file; give the one that the teacher was trained with.')
     iterations, hours = args.iterations, args.hours
     if iterations is not None and iterations < 1:
         raise UserError(f'--iterations {iterations} trains nothing: give 1 or more.')

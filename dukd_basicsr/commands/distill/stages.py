@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,8 +12,7 @@ from pathlib import Path
 
 from dukd_basicsr.commands.distill import photographs
 from dukd_basicsr.commands.distill.calibration import write_calibration
-from dukd_basicsr.commands.distill.commands import Words, change_folder, run_command, show_command
-from dukd_basicsr.commands.distill.interrupts import say_how_to_go_on
+from dukd_basicsr.commands.distill.commands import Words, run_command, show_command
 from dukd_basicsr.commands.distill.options_file import CROPS, SUB_IMAGE, TRAIN_SET, Settings, write_options
 from dukd_basicsr.commands.distill.outcome import judge, write_outcome
 from dukd_basicsr.commands.distill.photographs import CALIBRATION, HELD_OUT, TRAIN
@@ -23,8 +21,10 @@ from dukd_basicsr.commands.distill.record import Record, find_record
 from dukd_basicsr.commands.distill.request import Request
 from dukd_basicsr.data.atomic import refuse_unwritable, write_result
 from dukd_basicsr.data.locks import hold
+from dukd_basicsr.data.paths import work_in
+from dukd_basicsr.networks.export import PRECISIONS
+from dukd_basicsr.training.signals import SIGNALS, end_at
 
-PRECISIONS = ('fp32', 'fp16', 'int8')
 RESULTS, REPORT = Path('results') / 'benchmark', Path('report.html')
 
 
@@ -62,7 +62,8 @@ def distill(request: Request, only_plan: bool = False) -> None:
         sys.stdout.write('This is the plan; nothing has been made. Without --plan it is done.\n')
         return
     refuse_unwritable(request.out)
-    with hold(request.out), say_how_to_go_on(request.to_command()):
+    what_then = f'; what is finished is kept. Go on with: {request.to_command()}'
+    with hold(request.out), end_at(SIGNALS, what_then):  # a training in it handles signals itself
         record = find_record(request)
         if record is None:
             plan, found = make_plan(request)
@@ -157,9 +158,7 @@ def _write_options(request: Request, record: Record) -> None:
     teacher = root / settings.teacher_file
     if not teacher.is_file():
         teacher.parent.mkdir(parents=True, exist_ok=True)
-        temporary = teacher.with_name(f'{teacher.name}.tmp')
-        shutil.copyfile(request.teacher, temporary)
-        temporary.replace(teacher)
+        write_result(teacher, request.teacher.read_bytes())
     file = root / f'{settings.name}.yml'
     if not file.is_file():
         facts = [f'{word}: {line}' for word, line in record.plan.facts.items() if word != 'folder']
@@ -180,7 +179,7 @@ def _write_report(request: Request, record: Record) -> None:
     commands = [request.to_command(), '\n'.join([f'cd {shlex.quote(str(record.root))}', *own])]
     name = record.plan.settings.name
     facts = {**record.plan.facts, 'time': f'{format_time(sum(record.spent.values()))}, {_list_times(record)}'}
-    with change_folder(record.root):
+    with work_in(record.root):
         write_outcome(
             record.root, name, f'{request.teacher.stem} to {name}', facts, commands, RESULTS / 'benchmark.json'
         )

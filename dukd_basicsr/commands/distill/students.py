@@ -14,6 +14,7 @@ from torch import nn
 
 from dukd_basicsr.commands.distill.request import Goal
 from dukd_basicsr.errors import UserError, format_count
+from dukd_basicsr.networks.acceleration import find_device
 from dukd_basicsr.networks.build import build
 from dukd_basicsr.networks.cost import OUTPUT_HEIGHT, OUTPUT_WIDTH, count_macs, count_parameters, find_lr_size
 from dukd_basicsr.networks.deploy import deploy
@@ -204,7 +205,7 @@ def measure_time(net: nn.Module, scale: int) -> float:
         net (nn.Module): As it is deployed; left unchanged.
         scale (int): Its enlargement.
     """
-    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    device = find_device()
     net = copy.deepcopy(net).eval().to(device)
     lq = torch.zeros(1, 3, *find_lr_size(scale), device=device)
     seconds = 0.0
@@ -220,7 +221,9 @@ def _search_time(nets: Sequence[nn.Module], wanted: float, scale: int) -> tuple[
     times: dict[int, float] = {}
 
     def measure(number: int) -> float:
-        return times.setdefault(number, times.get(number) or measure_time(nets[number], scale))
+        if number not in times:
+            times[number] = measure_time(nets[number], scale)
+        return times[number]
 
     low, high = 0, len(nets) - 1
     measure(low)
@@ -235,8 +238,7 @@ def _search_time(nets: Sequence[nn.Module], wanted: float, scale: int) -> tuple[
 def _say_out_of_reach(kind: str, scale: int, goal: Goal, wanted: float, least: float, most: float) -> str:
     unit = {'ms': 'ms', 'macs': f'multiply-accumulates for {OUTPUT_WIDTH}x{OUTPUT_HEIGHT}'}.get(goal.kind, 'parameters')
     sizes = [f'{value:.1f}' if goal.kind == 'ms' else format_count(round(value)) for value in (wanted, least, most)]
-    end = {True: 'smallest', False: 'largest'}[wanted < least]
-    bound = sizes[1] if wanted < least else sizes[2]
+    end, bound = ('smallest', sizes[1]) if wanted < least else ('largest', sizes[2])
     return (
         f'--{goal.kind} {goal.value:g}: no {kind} student of x{scale} has about {sizes[0]} {unit}; the {end} has '
         f'{bound}; give another size, or another --student ({", ".join(FAMILIES)}).'

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dukd_basicsr.commands.distill.photographs import Photograph
+from dukd_basicsr.commands.distill.photographs import Photograph, read_middle
 from dukd_basicsr.commands.distill.students import Figures, count_figures
-from dukd_basicsr.data.images import UnusableImageError, read_image
 from dukd_basicsr.errors import UserError
+from dukd_basicsr.networks.acceleration import find_device
 from dukd_basicsr.networks.deploy import deploy_checked
 from dukd_basicsr.networks.open_network import Opened, open_network
 from dukd_basicsr.networks.padding import super_resolve
@@ -91,7 +91,7 @@ def try_out(opened: Opened, photographs: Sequence[Photograph]) -> Teacher:
         network |= _find_assumed(net, assumed, pairs)
         values = ', '.join(f'{name} {network[name]:g}' for name in assumed)
         notes = (f'{values}: the file does not say it; so it enlarges your photographs best.',)
-    psnr, seconds = _measure(net.to(_get_device()), pairs)
+    psnr, seconds = _measure(net.to(find_device()), pairs)
     bicubic = sum(_compare(imresize(lq, opened.scale), gt, opened.scale) for lq, gt in pairs) / len(pairs)
     net.cpu()
     title = getattr(net, 'architecture', network['type'])
@@ -99,19 +99,9 @@ def try_out(opened: Opened, photographs: Sequence[Photograph]) -> Teacher:
     return Teacher(opened.weights, network, str(title), opened.scale, figures, psnr, bicubic, seconds, notes)
 
 
-def _get_device() -> torch.device:
-    return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-
-
 def _make_pair(path: Path, scale: int) -> tuple[Tensor, Tensor]:
     """LR, rounded to 8 bits, and HR of the middle of a photograph: (1, 3, H, W) in [0, 1]."""
-    try:
-        image = read_image(path)
-    except UnusableImageError as error:
-        raise UserError(f'{path} cannot be used: {error}; remove it or replace it.') from None
-    height, width = (min(side // scale, SIDE) * scale for side in image.shape[:2])
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    rgb = image[top : top + height, left : left + width, ::-1].copy()
+    rgb = read_middle(path, SIDE * scale, scale)[..., ::-1].copy()
     gt = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255
     return (imresize(gt, 1 / scale) * 255).round().clamp(0, 255) / 255, gt
 
@@ -139,7 +129,7 @@ def _set(net: nn.Module, values: dict[str, Any]) -> None:
 
 def _measure(net: nn.Module, pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[float, float]:
     """Mean PSNR, and seconds for a pixel of LR after one warm-up."""
-    device = _get_device()
+    device = find_device()
     super_resolve(net, pairs[0][0].to(device))
     psnr, seconds, pixels = 0.0, 0.0, 0
     for lq, gt in pairs:

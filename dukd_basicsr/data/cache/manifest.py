@@ -52,7 +52,7 @@ def describe_teacher(opt: Mapping[str, Any], root: Path) -> dict[str, Any]:
     if opt.get('network_t') is not None:
         found['networks'] = [dict(network) for network in as_list(opt['network_t'])]
     if files and all(file.is_file() for file in files):
-        found['weights'] = [_hash_file(file) for file in files]
+        found['weights'] = [hash_file(file) for file in files]
         found['param_key'] = paths.get('param_key_t', 'params')
     return found
 
@@ -62,7 +62,8 @@ def fingerprint_data(gt: Path, lq: Path) -> str:
     return hashlib.sha256(b'\0'.join((folder / 'meta_info.txt').read_bytes() for folder in (gt, lq))).hexdigest()
 
 
-def _hash_file(file: Path) -> str:
+def hash_file(file: Path) -> str:
+    """The SHA-256 of a file of any size."""
     with file.open('rb') as content:
         digest = hashlib.sha256()
         while block := content.read(2**20):

@@ -142,9 +142,9 @@ def _ask_whole(network: Network, lq: Tensor) -> tuple[Tensor, bool]:
 def _measure(
     network: Network, lq: Tensor, gt: np.ndarray, metrics: Mapping[str, Mapping[str, Any]], where: str, forward: Forward
 ) -> Measurement:
-    start = _read_clock(lq.device)
+    start = read_clock(lq.device)
     output, tiled = forward(network, lq)
-    seconds = _read_clock(lq.device) - start
+    seconds = read_clock(lq.device) - start
     sr = tensor2img([output])
     if sr.shape != gt.shape:
         raise UserError(
@@ -156,7 +156,7 @@ def _measure(
     return Measurement(network, scores, seconds, sr, tiled)
 
 
-def _read_clock(device: torch.device) -> float:
+def read_clock(device: torch.device) -> float:
     """Seconds, after everything that was asked of the device is done."""
     if device.type == 'cuda':
         torch.cuda.synchronize(device)

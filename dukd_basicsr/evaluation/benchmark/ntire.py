@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dukd_basicsr.errors import format_count
-from dukd_basicsr.evaluation.benchmark.measure import Network
+from dukd_basicsr.evaluation.benchmark.measure import Network, read_clock
 from dukd_basicsr.evaluation.benchmark.report import align
 from dukd_basicsr.networks.cost import count_macs, count_parameters
 from dukd_basicsr.networks.padding import super_resolve
@@ -107,16 +106,10 @@ def _time(net: nn.Module, lq: Tensor) -> float:
     super_resolve(net, lq)
     seconds: list[float] = []
     while len(seconds) < MOST_PASSES and sum(seconds) < ENOUGH_SECONDS:
-        start = _read_clock(lq.device)
+        start = read_clock(lq.device)
         super_resolve(net, lq)
-        seconds.append(_read_clock(lq.device) - start)
+        seconds.append(read_clock(lq.device) - start)
     return 1000 * sum(seconds) / len(seconds)
-
-
-def _read_clock(device: torch.device) -> float:
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 def _count(net: nn.Module, lq: Tensor) -> tuple[int, int]:

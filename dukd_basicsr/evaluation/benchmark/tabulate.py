@@ -25,6 +25,7 @@ from dukd_basicsr.evaluation.benchmark.rows import load_networks
 from dukd_basicsr.evaluation.benchmark.significance import check_rows, compare_rows, format_comparison
 from dukd_basicsr.evaluation.metrics import load_perceptual_metrics
 from dukd_basicsr.evaluation.pictures import CROP, Panel, draw_side_by_side, encode_png, find_most_different_crop
+from dukd_basicsr.networks.acceleration import find_device
 from dukd_basicsr.networks.cost import count_macs, count_parameters, find_lr_size, measure_peak_memory
 from dukd_basicsr.networks.tiling import Tiler
 
@@ -115,7 +116,7 @@ def _compare(
 def choose_device(opts: Iterable[Mapping[str, Any]]) -> torch.device:
     """CUDA where there is one, unless every file says num_gpu: 0; one device for all, so that times compare."""
     wanted = any(opt.get('num_gpu', 0) != 0 for opt in opts)
-    return torch.device('cuda' if wanted and torch.cuda.is_available() else 'cpu')
+    return find_device(None if wanted else 'cpu')
 
 
 def _load(option_files: Sequence[Path]) -> dict[Path, dict[str, Any]]:

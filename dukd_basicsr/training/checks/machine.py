@@ -76,24 +76,6 @@ def check_packages(opt: Mapping[str, Any]) -> None:
             raise UserError(f'logger.{key} needs the package {package}; install it, or write {off}.')
 
 
-def check_metrics(opt: Mapping[str, Any]) -> None:
-    """Check that the package of every metric is there.
-
-    Raises:
-        UserError: A metric of pyiqa, which is not installed.
-    """
-    metrics = (opt.get('val') or {}).get('metrics') or {}
-    for key, metric in metrics.items():
-        if metric['type'] == 'calculate_pyiqa' and _is_missing('pyiqa'):
-            raise UserError(f'val.metrics.{key}: pyiqa is not installed; pip install pyiqa, or leave this metric out.')
-
-
-def _is_missing(package: str) -> bool:
-    return sys.modules.get(package, '') is None or (
-        package not in sys.modules and importlib.util.find_spec(package) is None
-    )
-
-
 def check_resumed(opt: Mapping[str, Any], launch: Launch, student: nn.Module) -> int:
     """Check that the state to go on from is of this student: the weights saved with it fit.
 

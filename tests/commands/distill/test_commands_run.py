@@ -3,9 +3,7 @@
 import io
 from pathlib import Path
 
-import pytest
-
-from dukd_basicsr.commands.distill.commands import _TRAINING, _Filtered, _Shown, change_folder, show_command
+from dukd_basicsr.commands.distill.commands import _TRAINING, _Filtered, _Shown, show_command
 
 
 def test_a_training_shows_its_progress_and_its_warnings():
@@ -48,11 +46,3 @@ def test_a_command_is_shown_as_it_would_be_typed():
     files = [Path('/a b/my.py')]
     assert show_command(['train', '-opt', 'x.yml'], files) == "basicsr train --import '/a b/my.py' -opt x.yml"
     assert show_command(['prepare', 'a b'], files) == "basicsr prepare 'a b'"
-
-
-def test_the_folder_is_the_one_before_whatever_happens(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / 'inner').mkdir()
-    with pytest.raises(ZeroDivisionError), change_folder(tmp_path / 'inner'):
-        1 / (Path.cwd() != tmp_path / 'inner')
-    assert Path.cwd() == tmp_path
