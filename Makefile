@@ -30,7 +30,7 @@ test: install
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+	.venv/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 site: install
 	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict

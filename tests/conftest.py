@@ -21,6 +21,12 @@ settings.register_profile('project', deadline=None, max_examples=40, derandomize
 settings.load_profile('project')
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first: of two processes, one would wait for the other to end them."""
+    slow = {item.path for item in items if item.get_closest_marker('slow')}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)

@@ -3,16 +3,13 @@
 In a process of their own, since torch knows one such device a process, for good.
 """
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests import elsewhere
+from tests import elsewhere, warm
 from tests.toys import REPOSITORY
 
 FIXTURE = re.compile(r"usefixtures\('device'\)|def test_\w+\([^)]*\bdevice\b")
@@ -31,19 +28,8 @@ def test_one_that_leaves_a_tensor_on_the_cpu(device):
 
 
 def run(*arguments):
-    environment = os.environ | {'TESTS_DEVICE': elsewhere.NAME}
-    command = [
-        sys.executable,
-        '-m',
-        'pytest',
-        '-q',
-        '-p',
-        'no:cacheprovider',
-        '-k',
-        elsewhere.NAME,
-        *map(str, arguments),
-    ]
-    return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    words = ['-q', '-p', 'no:cacheprovider', '-k', elsewhere.NAME, *arguments]
+    return warm.run_module('pytest', *words, cwd=REPOSITORY, environment={'TESTS_DEVICE': elsewhere.NAME})
 
 
 if elsewhere.can_be_had():

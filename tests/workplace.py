@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import yaml
 
+from tests import warm
 from tests.toys import L1, REPOSITORY, STUDENT, TEACHER, save_weights
 
 
 def command(*arguments, cwd, launcher=(sys.executable, '-m')):
+    """Started as a user starts it, seconds each; what is not about the start is quicker by `warm.command`."""
     environment = os.environ | {'PYTHONPATH': str(REPOSITORY), 'OMP_NUM_THREADS': '1'}
     return subprocess.run(
         [*launcher, 'dukd_basicsr', *map(str, arguments)],
@@ -33,11 +35,11 @@ def workplace(tmp_path_factory):
             image = cv2.resize(rng.integers(0, 256, (12, 13, 3), np.uint8), (52, 48), interpolation=cv2.INTER_CUBIC)
             cv2.imwrite(str(folder / name / f'{number}.png'), image)
     shrunk = ['--scale', '2', '--workers', '1']
-    done = command(
+    done = warm.command(
         'prepare', 'HR', '--name', 'toy', *shrunk, '--size', '32', '--step', '16', '--min-size', '32', cwd=folder
     )
     assert done.returncode == 0, done.stderr
-    done = command('prepare', 'toy_val', '--preset', 'benchmark', *shrunk, cwd=folder)
+    done = warm.command('prepare', 'toy_val', '--preset', 'benchmark', *shrunk, cwd=folder)
     assert done.returncode == 0, done.stderr
     save_weights(folder / 'teacher.pth', TEACHER)
     data = {'type': 'PairedImageDataset'}

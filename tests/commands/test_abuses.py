@@ -14,6 +14,7 @@ import yaml
 
 from dukd_basicsr import cli
 from dukd_basicsr.commands import runs, user_modules
+from tests import warm
 from tests.toys import REPOSITORY, TEACHER, save_weights
 from tests.workplace import workplace  # noqa: F401  the fixture
 
@@ -158,13 +159,14 @@ train_pipeline('.')
 
 def test_a_train_py_of_ones_own_ends_in_sentences_and_exit_codes(workplace):  # noqa: F811
     (workplace / 'train.py').write_text(TRAIN_PY, encoding='utf-8')
+    forced = ['-opt', 'toy.yml', '--force_yml']
     done = shell('$PYTHON train.py -opt toy.yml --force_yml train:ema_decai=0.9', workplace)
     assert (done.returncode, done.stderr) == (
         2, 'train.py: toy.yml: train.ema_decai: unknown key. Did you mean "ema_decay"?\n',
     )  # fmt: skip
-    done = shell('$PYTHON train.py -opt toy.yml --force_yml train:dukd_opt:zoom_inn=~', workplace)
+    done = warm.run_module('train.py', *forced, 'train:dukd_opt:zoom_inn=~', cwd=workplace)
     assert (done.returncode, 'Traceback' in done.stderr) == (2, False)
-    done = shell('signalled=1 $PYTHON train.py -opt toy.yml --force_yml name=mine', workplace)
+    done = warm.run_module('train.py', *forced, 'name=mine', cwd=workplace, environment={'signalled': '1'})
     assert done.returncode == 75, done.stderr
     assert done.stderr.strip().splitlines()[-1] == (
         'train.py: stopped by SIGTERM after iteration 3, which is saved; go on with: python train.py -opt toy.yml '
@@ -201,10 +203,10 @@ def test_two_commands_that_write_one_file_are_told_of_each_other(workplace):  # 
     save_weights(workplace / 'small.pth', TEACHER)
     (workplace / 'options.yml').write_text(yaml.safe_dump({}), encoding='utf-8')
     (workplace / '.out.onnx.lock').write_text(f'{os.getpid()}\nelsewhere\n', encoding='utf-8')
-    done = shell('$BASICSR export small.pth -o out.onnx', workplace)
+    done = warm.command('export', 'small.pth', '-o', 'out.onnx', cwd=workplace)
     assert done.returncode == 2
     assert f'out.onnx is being written to by process {os.getpid()} on elsewhere; wait' in done.stderr
     (workplace / 'datasets' / '.twice.lock').write_text(f'{os.getpid()}\nelsewhere\n', encoding='utf-8')
-    done = shell('$BASICSR prepare HR --name twice', workplace)
+    done = warm.command('prepare', 'HR', '--name', 'twice', cwd=workplace)
     assert done.returncode == 2
     assert 'twice is being written to by process' in done.stderr

@@ -1,4 +1,4 @@
-"""The command as a user types it, in processes of its own."""
+"""The command as a user types it, in processes of its own; that it starts is shown once."""
 
 import os
 import re
@@ -9,6 +9,7 @@ import time
 import pytest
 
 from dukd_basicsr.cli import build_parser
+from tests import warm
 from tests.toys import REPOSITORY
 from tests.workplace import command
 
@@ -34,7 +35,7 @@ def test_train_resume_and_test(workplace):
 
     # Another folder is where BasicSR's own --auto_resume starts over and archives the run; here it goes on.
     more = ['--auto_resume', '--force_yml', 'train:total_iter=6']
-    done = command('train', '-opt', 'toy.yml', *more, cwd=workplace)
+    done = warm.command('train', '-opt', 'toy.yml', *more, cwd=workplace)
     assert done.returncode == 0, done.stderr
     newest = max(experiment.glob('train_*.log'), key=lambda path: path.stat().st_mtime).read_text()
     assert 'Resuming training from epoch' in newest
@@ -42,8 +43,8 @@ def test_train_resume_and_test(workplace):
     assert not list(workplace.glob('experiments/*archived*'))
 
     trained = experiment / 'models' / 'net_g_latest.pth'
-    done = command('test', '-opt', 'toy.yml', '--force_yml', f'path:pretrain_network_g={trained}',
-                   'val:suffix=~', cwd=workplace)  # fmt: skip
+    done = warm.command('test', '-opt', 'toy.yml', '--force_yml', f'path:pretrain_network_g={trained}',
+                        'val:suffix=~', cwd=workplace)  # fmt: skip
     assert done.returncode == 2  # a train file has no test sets: said before anything is created
     assert not (workplace / 'results').exists()
 
@@ -70,7 +71,7 @@ def test_torchrun_on_two_processes_without_cuda(workplace):
     ],
 )
 def test_mistakes_end_before_anything_is_created(workplace, mistake, message):
-    done = command('train', '-opt', 'toy.yml', '--force_yml', 'name=mistaken', mistake, cwd=workplace)
+    done = warm.command('train', '-opt', 'toy.yml', '--force_yml', 'name=mistaken', mistake, cwd=workplace)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert 'Traceback' not in done.stderr

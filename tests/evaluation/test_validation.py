@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from basicsr.data import build_dataloader
 from basicsr.models import build_model
 from basicsr.models.sr_model import SRModel
@@ -27,6 +26,7 @@ from dukd_basicsr.data.prefetch import map_in_order, read_ahead
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluation import validation
 from dukd_basicsr.evaluation import validation as batching
+from tests import warm
 from tests.toys import IdentityUp, batch
 
 WORLD = 2
@@ -315,7 +315,7 @@ def validate_as(folder, rank, world, out):
 
 
 def validate_one_rank(rank, folder):
-    """Module-level, so that a spawned process finds it."""
+    """Module-level, so that another process finds it."""
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=WORLD)
     torch.save(validate_as(folder, rank, WORLD, 'two'), folder / f'rank{rank}.pth')
@@ -325,7 +325,7 @@ def validate_one_rank(rank, folder):
 def test_two_ranks_equal_one_process(tmp_path):
     write_images(tmp_path)
     one = validate_as(tmp_path, 0, 1, 'one')  # leaves the teacher's checkpoint there before two processes would
-    mp.spawn(validate_one_rank, args=(tmp_path,), nprocs=WORLD)
+    warm.start_ranks(validate_one_rank, (tmp_path,), WORLD)
     first, second = (torch.load(tmp_path / f'rank{rank}.pth', weights_only=False) for rank in range(WORLD))
     assert first == one
     assert one['swinir']['buffers']

@@ -4,8 +4,8 @@ import gc
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
+from tests import warm
 from tests.toys import STUDENT, batch, save_weights, train_options
 
 FEATURES = {
@@ -33,7 +33,7 @@ def steps(model, ranks):
 
 
 def train_one_rank(rank, folder):
-    """Module-level, so that a spawned process finds it."""
+    """Module-level, so that another process finds it."""
     import dukd_basicsr.plugin  # noqa: F401
 
     torch.set_num_threads(1)
@@ -59,7 +59,7 @@ def test_two_ranks_train_student_and_adapters_as_one_process_with_the_samples_of
     save_weights(tmp_path / 'student.pth', STUDENT)
     model = build_model(options(tmp_path))
     before = model.features.copy_trained()
-    mp.spawn(train_one_rank, args=(tmp_path,), nprocs=2)
+    warm.start_ranks(train_one_rank, (tmp_path,), 2)
     ranks = [torch.load(tmp_path / f'rank{rank}.pth', weights_only=True) for rank in (0, 1)]
     steps(model, [0, 1])
     torch.testing.assert_close(ranks[0], ranks[1], rtol=0, atol=0)

@@ -4,7 +4,8 @@ import pytest
 import torch
 import yaml
 
-from tests.workplace import command, workplace  # noqa: F401  the fixture
+from tests.warm import command
+from tests.workplace import workplace  # noqa: F401  the fixture
 
 FEATURES = {'fitnet': {'type': 'FitNetLoss', 'loss_weight': 1e-3}, 'fakd': {'type': 'FAKDLoss'}}
 

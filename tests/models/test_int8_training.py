@@ -19,7 +19,8 @@ from dukd_basicsr.networks.onnx.ranges import KEY, find_ranges, from_tensors, re
 from dukd_basicsr.networks.onnx.session import open_exported
 from dukd_basicsr.networks.weights import build_network
 from tests.toys import L1, STUDENT, batch, save_weights, train_options
-from tests.workplace import command, workplace  # noqa: F401  the fixture
+from tests.warm import command
+from tests.workplace import workplace  # noqa: F401  the fixture
 
 
 @pytest.fixture

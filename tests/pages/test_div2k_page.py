@@ -30,6 +30,7 @@ import yaml
 
 from dukd_basicsr import options
 from dukd_basicsr.cli import main
+from tests import warm
 from tests.networks.layouts.originals import original_rcan
 from tests.toys import REPOSITORY, THIN, save_weights
 
@@ -109,31 +110,29 @@ def make_fetched_teachers(folder):
 
 def make_programs(folder):
     folder.mkdir()
-    programs = {'python': '', 'basicsr': '-m dukd_basicsr', 'torchrun': '-m torch.distributed.run'}
-    scripts = {
-        name: f'#!/bin/bash\nexec {shlex.quote(sys.executable)} {what} "$@"\n' for name, what in programs.items()
-    }
-    for name, script in (scripts | {'curl': CURL}).items():
+    for name, script in (('python', f'#!/bin/bash\nexec {shlex.quote(sys.executable)} "$@"\n'), ('curl', CURL)):
         (folder / name).write_text(script)
         (folder / name).chmod(0o755)
 
 
 def run(command, folder):
     """The output of a command as the page has it; in this process where BasicSR's loggers are not involved."""
-    words = shlex.split(command)
+    words = shlex.split(command.replace('--nproc_per_node=8', '--nproc_per_node=2'))
     if words[0] == 'basicsr' and (words[1] in ('prepare', 'benchmark') or '--check' in words):
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as output:
             patch.chdir(folder)
             assert main(words[1:]) == 0, command
         return output.getvalue()
-    environment = os.environ | {
-        'PATH': f'{folder.parent / "bin"}{os.pathsep}{os.environ["PATH"]}', 'PYTHONPATH': str(REPOSITORY),
-        'MIRROR': str(folder.parent / 'mirror'), 'OMP_NUM_THREADS': '1',
-    }  # fmt: skip
-    done = subprocess.run(
-        ['bash', '-c', command.replace('--nproc_per_node=8', '--nproc_per_node=2')],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False,
-    )  # fmt: skip
+    modules = {'basicsr': 'dukd_basicsr', 'torchrun': 'torch.distributed.run'}
+    if words[0] in modules:
+        done = warm.run_module(modules[words[0]], *words[1:], cwd=folder)
+    else:
+        path = f'{folder.parent / "bin"}{os.pathsep}{os.environ["PATH"]}'
+        environment = os.environ | {'PATH': path, 'MIRROR': str(folder.parent / 'mirror')}
+        done = subprocess.run(
+            ['bash', '-c', command],
+            cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False,
+        )  # fmt: skip
     assert done.returncode == 0, f'{command}\n{done.stderr[-3000:]}'
     return done.stdout + done.stderr
 

@@ -1,15 +1,17 @@
 """A few tries of the torture run; `python -m tests.torture.two_runs` does twenty."""
 
 import json
-import subprocess
-import sys
 
+import pytest
+
+from tests import warm
 from tests.toys import REPOSITORY
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_name_never_mix():
-    command = [sys.executable, '-m', 'tests.torture.two_runs', '--tries', '3', '--seed', '1']
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=REPOSITORY)
+    words = ['--tries', '3', '--seed', '1', '--iterations', '200']
+    done = warm.run_module('tests.torture.two_runs', *words, cwd=REPOSITORY)
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout[done.stdout.index('{') :])
     assert result['problems'] == []

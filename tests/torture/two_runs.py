@@ -26,8 +26,6 @@ import yaml
 from tests.torture.kill_resume import cli, generations, make_data, options
 
 MISTAKE = 2
-ITERATIONS = 600
-"""Some seconds: a lock is waited for a second, in which a shorter run could end."""
 
 
 def start(folder: Path, argv: list[str], log: Path) -> int:
@@ -80,7 +78,7 @@ def attempt(number: int, folder: Path, rng: random.Random) -> dict[str, object]:
     return {'codes': codes, 'refused': len(refused), 'problems': problems}
 
 
-def run(tries: int, seed: int) -> dict[str, object]:
+def run(tries: int, seed: int, iterations: int) -> dict[str, object]:
     """Many attempts, each in a folder of its own."""
     rng, results = random.Random(seed), []
     with tempfile.TemporaryDirectory() as name:
@@ -89,7 +87,7 @@ def run(tries: int, seed: int) -> dict[str, object]:
         for number in range(tries):
             folder = root / str(number)
             folder.mkdir()
-            opt = options(root / 'data', ITERATIONS, 'SRModel')
+            opt = options(root / 'data', iterations, 'SRModel')
             opt['datasets']['train']['num_worker_per_gpu'] = 0
             (folder / 'run.yml').write_text(yaml.safe_dump(opt), encoding='utf-8')
             results.append(attempt(number, folder, rng))
@@ -102,8 +100,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--tries', type=int, default=20)
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--iterations', type=int, default=600,
+                        help='of a run: for some seconds, since one waits a second for a lock')  # fmt: skip
     args = parser.parse_args()
-    result = run(args.tries, args.seed)
+    result = run(args.tries, args.seed, args.iterations)
     print(json.dumps(result, indent=1))
     return 1 if result['problems'] else 0
 

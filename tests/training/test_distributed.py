@@ -5,11 +5,11 @@ import gc
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 from dukd_basicsr.consistency import InvertibleTransform
 from dukd_basicsr.distillation.views import View
+from tests import warm
 from tests.toys import L1, STUDENT, batch, save_weights, train_options
 
 STEPS, WORLD = 3, 2
@@ -28,7 +28,7 @@ def data_of(rank, iteration):
 
 
 def train_one_rank(rank, folder, dukd):
-    """Module-level, so that a spawned process finds it. Leaves the weights and what it saw of the teacher."""
+    """Module-level, so that another process finds it. Leaves the weights and what it saw of the teacher."""
     import dukd_basicsr.plugin  # noqa: F401
 
     torch.set_num_threads(1)
@@ -96,7 +96,7 @@ def merged(views):
 def test_two_ranks_equal_one_process_with_the_samples_of_both(tmp_path, dukd):
     start = save_weights(tmp_path / 'student.pth', STUDENT)
     options(tmp_path, dukd)  # leaves the teacher's checkpoint there before two processes would
-    mp.spawn(train_one_rank, args=(tmp_path, dukd), nprocs=WORLD)
+    warm.start_ranks(train_one_rank, (tmp_path, dukd), WORLD)
     ranks = [torch.load(tmp_path / f'rank{rank}.pth', weights_only=True) for rank in range(WORLD)]
     assert all(rank['student_wrapped'] and rank['teacher_same'] and not rank['teacher_wrapped'] for rank in ranks)
     torch.testing.assert_close(ranks[0]['student'], ranks[1]['student'], rtol=0, atol=0)

@@ -4,8 +4,6 @@ import errno
 import importlib.util
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -13,6 +11,7 @@ import yaml
 
 from dukd_basicsr import cli
 from dukd_basicsr.training import checkpoints as generations
+from tests import warm
 from tests.toys import REPOSITORY, forget_logger
 
 SCRIPT = REPOSITORY / 'tests' / 'torture' / 'kill_resume.py'
@@ -20,10 +19,8 @@ SCRIPT = REPOSITORY / 'tests' / 'torture' / 'kill_resume.py'
 
 @pytest.mark.slow
 def test_killed_and_resumed_equals_left_alone(tmp_path):
-    command = [sys.executable, str(SCRIPT), '--kills', '8', '--iterations', '24', '--seed', '5', '--keep', '3']
-    done = subprocess.run(
-        [*command, '--json', str(tmp_path / 'result.json')], capture_output=True, text=True, timeout=900
-    )
+    words = ['--kills', '8', '--iterations', '24', '--seed', '5', '--keep', '3']
+    done = warm.run_module(SCRIPT, *words, '--json', tmp_path / 'result.json', cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((tmp_path / 'result.json').read_text(encoding='utf-8'))['result']
     assert result['kills'] == 8

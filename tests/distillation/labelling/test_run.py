@@ -6,8 +6,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,7 +25,8 @@ from dukd_basicsr.data.checks.files import check_files
 from dukd_basicsr.distillation.labelling import run as command
 from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.options.rules.teacher import make_labelling_options
-from tests.toys import L1, REPOSITORY, TEACHER, IdentityUp, save_weights
+from tests import warm
+from tests.toys import L1, TEACHER, IdentityUp, save_weights
 from tests.upcycled import SCALE, cached, make_pairs, records, run_options
 
 
@@ -314,25 +313,17 @@ def test_options_that_upcycle_cannot_use(toy, change, sentence):
         make_labelling_options(opt)
 
 
-def basicsr(*arguments, cwd):
-    environment = os.environ | {'PYTHONPATH': str(REPOSITORY), 'OMP_NUM_THREADS': '1'}
-    return subprocess.run(
-        [sys.executable, '-m', 'dukd_basicsr', *arguments],
-        cwd=cwd, env=environment, capture_output=True, text=True, timeout=900, check=False,
-    )  # fmt: skip
-
-
 def test_upcycle_and_train_as_typed(toy):
     opt = run_options(toy, toy / 'c.lmdb')
     (toy / 'toy.yml').write_text(yaml.safe_dump(json.loads(json.dumps(opt))))
-    refused = basicsr('train', '-opt', 'toy.yml', cwd=toy)
+    refused = warm.command('train', '-opt', 'toy.yml', cwd=toy)
     assert (refused.returncode, (toy / 'experiments').exists()) == (2, False)
     assert 'is not there or has no stamp.json; make one with: basicsr upcycle -opt FILE -o' in refused.stderr
-    done = basicsr('upcycle', '-opt', 'toy.yml', '--per_image', '2', cwd=toy)
+    done = warm.command('upcycle', '-opt', 'toy.yml', '--per_image', '2', cwd=toy)
     assert done.returncode == 0, done.stderr
     assert 'complete. For the options file:' in done.stdout
     (toy / 'teacher.pth').unlink()
-    done = basicsr('train', '-opt', 'toy.yml', cwd=toy)
+    done = warm.command('train', '-opt', 'toy.yml', cwd=toy)
     assert done.returncode == 0, done.stderr
     assert 'l_zoom_out_kd' in done.stdout + done.stderr
     assert 'Teacher' not in done.stdout + done.stderr
