@@ -22,9 +22,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.study import cells, cost, data, protocol, rates, records, run
+from benchmarks.study import cells, cost, data, rates, records, run
 from benchmarks.study.cells import Cell
 from benchmarks.study.protocol import HELD_OUT, Protocol
+from benchmarks.study.reading import read_protocol
 from dukd_basicsr.errors import RunError, UserError, did_you_mean
 
 
@@ -65,7 +66,7 @@ def study(args: argparse.Namespace) -> None:
         RunError: A cell failed; the others have run and are reported.
         RunStopped: A signal; the same command goes on.
     """
-    chosen = protocol.read_protocol(args.protocol, args.vgg)
+    chosen = read_protocol(args.protocol, args.vgg)
     folder = args.records or args.protocol.parent / args.protocol.stem.replace('protocol', 'cells')
     failed: list[str] = []
     if not args.report:
@@ -141,10 +142,12 @@ def known_records(chosen: Protocol, folder: Path) -> dict[str, records.Record]:
 
 
 def cost_cells(chosen: Protocol, folder: Path) -> Sequence[Cell]:
-    """One finished cell of each method and student."""
+    """One finished cell of each method, student and precision."""
     rate_of = rates.chosen(chosen, known_records(chosen, folder))
     every = [cell for name in chosen.comparisons for cell in cells.cells_of(chosen, name, rate_of)]
-    return list({(cell.method.name, cell.student): cell for cell in records_only(every, folder)}.values())
+    return list(
+        {(cell.method.name, cell.student, cell.precision): cell for cell in records_only(every, folder)}.values()
+    )
 
 
 def records_only(every: Sequence[Cell], folder: Path) -> list[Cell]:

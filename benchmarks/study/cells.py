@@ -20,6 +20,9 @@ from dukd_basicsr import options
 from dukd_basicsr.data.checks.files import check_files
 from dukd_basicsr.errors import UserError
 
+OURS = {'SRModel': 'BF16SRModel'}
+"""Stock's model trains in float32 alone; this one, of benchmarks/bf16_model.py, computes the same in bfloat16."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -27,6 +30,7 @@ class Cell:
 
     method: Method
     student: str | None
+    precision: str | None
     iterations: int
     rate: float
     seed: int
@@ -59,7 +63,15 @@ class Cell:
         return names <= last.keys()
 
 
-def make_cell(protocol: Protocol, method: str, student: str | None, iterations: int, rate: float, seed: int) -> Cell:
+def make_cell(
+    protocol: Protocol,
+    method: str,
+    iterations: int,
+    rate: float,
+    seed: int,
+    student: str | None = None,
+    precision: str | None = None,
+) -> Cell:
     """The options of one cell; its schedule is stretched to its length."""
     chosen = protocol.methods[method]
     opt = protocol.merged()
@@ -68,12 +80,15 @@ def make_cell(protocol: Protocol, method: str, student: str | None, iterations: 
     if student is not None:
         opt['network_g'] = merged(opt['network_g'], protocol.students[student])
     opt = merged(opt, chosen.overrides)
+    if precision is not None:
+        opt['train'] = merged(opt['train'], protocol.precisions[precision])
+        opt['model_type'] = OURS.get(opt['model_type'], opt['model_type'])
     stretch(opt['train'], iterations)
     opt['train']['optim_g']['lr'] = rate
     opt['val']['val_freq'] = iterations // VALIDATIONS
-    parts = [method, *([student] if student else []), str(iterations), f'lr{rate:g}', f's{seed}']
+    parts = [method, *filter(None, (student, precision)), str(iterations), f'lr{rate:g}', f's{seed}']
     opt |= {'name': '_'.join(parts), 'manual_seed': seed}
-    return Cell(chosen, student, iterations, rate, seed, opt)
+    return Cell(chosen, student, precision, iterations, rate, seed, opt)
 
 
 def stretch(train: dict[str, Any], iterations: int) -> None:
@@ -93,14 +108,14 @@ def search_cells(protocol: Protocol, method: str) -> list[Cell]:
     """One for each learning rate that is tried."""
     search = protocol.search
     tried = [*search.rates, *protocol.methods[method].rates]
-    return [make_cell(protocol, method, None, search.iterations, rate, search.seed) for rate in tried]
+    return [make_cell(protocol, method, search.iterations, rate, search.seed) for rate in tried]
 
 
 def cells_of(protocol: Protocol, comparison: str, rates: Mapping[str, float]) -> list[Cell]:
     """The cells of a comparison, seed by seed; those of methods without a learning rate yet are left out."""
     chosen = protocol.comparisons[comparison]
     return [
-        make_cell(protocol, method, chosen.student, count, rates[method], seed)
+        make_cell(protocol, method, count, rates[method], seed, chosen.student, chosen.precision)
         for seed in chosen.seeds
         for method, count in chosen.iterations.items()
         if method in rates
@@ -123,6 +138,8 @@ def check(cells: Sequence[Cell], work: Path, files: bool = True) -> None:
     Raises:
         UserError: Everything that is wrong in any of them, or a cell that was started with other options.
     """
+    import benchmarks.bf16_model  # noqa: F401  OURS, which the check looks up
+
     errors = conflicts(cells, work)
     for cell in cells:
         if cell.method.needs != 'peer':

@@ -46,9 +46,9 @@ def read(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {'seconds': {}}
 
 
-def key(method: str, student: str | None) -> str:
-    """What a method's seconds with a student are called."""
-    return method if student is None else f'{method}, {student}'
+def key(method: str, student: str | None, precision: str | None) -> str:
+    """What a method's seconds with a student in a precision are called."""
+    return ', '.join(filter(None, (method, student, precision)))
 
 
 def update(protocol: Protocol, cells: Sequence[Cell], place: Place, anew: bool, file: Path) -> None:
@@ -56,7 +56,7 @@ def update(protocol: Protocol, cells: Sequence[Cell], place: Place, anew: bool, 
 
     Args:
         protocol (Protocol): The study.
-        cells (Sequence[Cell]): The first of each method and student is measured.
+        cells (Sequence[Cell]): The first of each method, student and precision is measured.
         place (Place): The working folder, and the authors' code.
         anew (bool): Whether to measure what is there already.
         file (Path): cost.json.
@@ -64,8 +64,9 @@ def update(protocol: Protocol, cells: Sequence[Cell], place: Place, anew: bool, 
     content = read(file)
     first: dict[str, Cell] = {}
     for cell in cells:
-        if anew or key(cell.method.name, cell.student) not in content['seconds']:
-            first.setdefault(key(cell.method.name, cell.student), cell)
+        name = key(cell.method.name, cell.student, cell.precision)
+        if anew or name not in content['seconds']:
+            first.setdefault(name, cell)
             write_options(cell.file(place.work), cell.opt)  # it may have been finished on another machine
     rounds: dict[str, list[float]] = {name: [] for name in first}
     for number in range(protocol.cost['rounds'] if first else 0):
@@ -116,6 +117,8 @@ def measure(file: Path, iterations: int, peer: Path | None) -> dict[str, Any]:
     import torch
     from basicsr import train as stock
     from basicsr.models import build_model
+
+    import benchmarks.bf16_model  # noqa: F401
 
     if peer:
         from benchmarks.study.peer import register

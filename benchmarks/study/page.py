@@ -15,6 +15,7 @@ KINDS = {
     'seconds': 'In equal seconds',
     'student': 'Smaller and larger students',
     'parts': 'Parts and rivals',
+    'precision': 'In another precision',
 }
 FIGURES = {'iterations': 'gain_iterations.png', 'seconds': 'gain_seconds.png', 'student': 'gain_students.png'}
 

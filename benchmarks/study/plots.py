@@ -70,13 +70,13 @@ def by_iterations(results: Results, method: str, other: str, name: str) -> Point
 def by_seconds(results: Results, method: str, other: str, name: str) -> Points:
     """A method's PSNR minus that of the other in the same seconds, each with its own whole schedule, mean over seeds.
 
-    The other's PSNR is read between its own lengths of the same seed, linear in the logarithm of the seconds; beyond
-    them, but for a tenth, there is none.
+    The other's PSNR is read between its own lengths of the same seed and precision, linear in the logarithm of
+    the seconds; beyond them, but for a tenth, there is none.
     """
     gains: dict[float, list[float]] = {}
     theirs = seconds_curves(results, other, name)
-    for seed, curve in seconds_curves(results, method, name).items():
-        at, psnr = (list(each) for each in (theirs.get(seed, {}).keys(), theirs.get(seed, {}).values()))
+    for which, curve in seconds_curves(results, method, name).items():
+        at, psnr = (list(each) for each in (theirs.get(which, {}).keys(), theirs.get(which, {}).values()))
         for seconds, own in curve.items() if len(at) > 1 else ():
             if at[0] / 1.1 <= seconds <= at[-1] * 1.1:
                 gains.setdefault(seconds, []).append(own - float(np.interp(np.log(seconds), np.log(at), psnr)))
@@ -84,17 +84,17 @@ def by_seconds(results: Results, method: str, other: str, name: str) -> Points:
     return {seconds: {'mean': gain, 'low': gain, 'high': gain} for seconds, gain in means.items()}
 
 
-def seconds_curves(results: Results, method: str, name: str) -> dict[str, dict[float, float]]:
-    """By seed, seconds of a whole run to its PSNR, over all lengths of the base's student, the shortest first."""
+def seconds_curves(results: Results, method: str, name: str) -> dict[tuple[str | None, str], dict[float, float]]:
+    """By precision and seed, seconds of a whole run to its PSNR, over all lengths of the base's student, in order."""
     rows = [
-        each['rows'][method]
+        (each['precision'], each['rows'][method])
         for each in results['comparisons'].values()
         if each['kind'] in ('iterations', 'seconds') and each['student'] is None and method in each['rows']
     ]
-    curves: dict[str, dict[float, float]] = {}
-    for row in sorted(rows, key=lambda row: row['seconds'] or 0):
+    curves: dict[tuple[str | None, str], dict[float, float]] = {}
+    for precision, row in sorted(rows, key=lambda each: each[1]['seconds'] or 0):
         for seed, sets in row['by_seed'].items() if row['seconds'] else ():
-            curves.setdefault(seed, {})[row['seconds']] = sets[name]
+            curves.setdefault((precision, seed), {})[row['seconds']] = sets[name]
     return curves
 
 

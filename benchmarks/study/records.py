@@ -48,6 +48,7 @@ def of_cell(cell: Cell, found: Mapping[str, Any], data: Mapping[str, Any]) -> Re
     return {
         'method': cell.method.name,
         'student': cell.student,
+        'precision': cell.precision,
         'iterations': cell.iterations,
         'rate': cell.rate,
         'seed': cell.seed,

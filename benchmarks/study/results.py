@@ -33,8 +33,8 @@ def collect(
     Returns:
         dict: JSON-able. 'references' [bicubic or teacher][set][metric], means; 'rates' [method][rate], PSNR on the
             held-out photographs, and 'chosen' [method]; 'per_iteration' [method], seconds; 'comparisons' by name:
-            title, kind, student, 'rows' by method (see `_row`) and 'missing', what has not run yet; 'versions' that
-            records were made with.
+            title, kind, student, precision, 'rows' by method (see `_row`) and 'missing', what has not run yet;
+            'versions' that records were made with.
 
     Raises:
         RunError: No cell has finished.
@@ -103,6 +103,7 @@ def _comparison(
         'title': comparison.title,
         'kind': comparison.kind,
         'student': comparison.student,
+        'precision': comparison.precision,
         'rows': rows,
         'missing': missing,
     }
@@ -129,7 +130,7 @@ def _row(
             PSNR, mean over seeds.
     """
     by_seed, iterations = own[method], comparison.iterations[method]
-    per_iteration = cost['seconds'].get(costs.key(method, comparison.student))
+    per_iteration = cost['seconds'].get(costs.key(method, comparison.student, comparison.precision))
     per_set = {name: [means(record['scores'][name]) for record in by_seed.values()] for name in protocol.tests}
     return {
         'iterations': iterations,

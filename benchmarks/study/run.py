@@ -18,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.study import records
-from benchmarks.study.cells import Cell
+from benchmarks.study.cells import OURS, Cell
 from benchmarks.study.logs import last_iteration
 from benchmarks.study.protocol import REPOSITORY, Protocol
 from dukd_basicsr.errors import RunError, RunStopped
@@ -166,6 +166,8 @@ def _stopping(running: list[Running]) -> Iterator[None]:
 
 def _train(cell: Cell, place: Place, protocol: Protocol) -> subprocess.Popen:
     program = ['-m', 'dukd_basicsr', 'train']
+    if cell.opt['model_type'] in OURS.values():
+        program += ['--import', str(REPOSITORY / 'benchmarks' / 'bf16_model.py')]
     if cell.method.needs == 'peer':
         program = ['-m', 'benchmarks.study.peer', '--peer', str(place.peer)]
     return _start(cell, place, protocol, *program, '-opt', str(Path('options', f'{cell.name}.yml')), '--auto_resume')

@@ -29,13 +29,14 @@ from benchmarks.study import (
     page,
     peer,
     plots,
-    protocol,
     rates,
     records,
     results,
     run,
     tables,
 )
+from benchmarks.study.protocol import merged
+from benchmarks.study.reading import read_protocol
 from dukd_basicsr import cli, options
 from dukd_basicsr.errors import RunStopped, UserError
 from tests.toys import REPOSITORY, forget_logger, save_weights
@@ -52,7 +53,7 @@ def images(tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         smooth = cv2.resize(rng.integers(0, 256, (8, 8, 3), np.uint8), (side, side), interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(file), smooth)
-    save_weights(tmp_path / 'data' / 'teacher.pth', protocol.read_protocol(CI).merged()['network_t'])
+    save_weights(tmp_path / 'data' / 'teacher.pth', read_protocol(CI).merged()['network_t'])
     return tmp_path / 'data'
 
 
@@ -126,7 +127,7 @@ def test_a_study_goes_on_from_its_records_on_another_machine(images, in_process,
     study(monkeypatch, file, '--data', images, '--work', second, '--docs', docs)  # another working folder
     added = [
         f'alone_12_lr{rate["alone"]}_s1',
-        *(f'{method}_wide_6_lr{rate[method]}_s1' for method in ('alone', 'dukd')),
+        *(f'{method}_{other}_6_lr{rate[method]}_s1' for other in ('wide', 'bf16') for method in ('alone', 'dukd')),
     ]
     assert in_process[6:] == added
     check_numbers(file, first, second, json.loads((docs / 'results.json').read_text()))
@@ -153,6 +154,21 @@ def test_a_study_goes_on_from_its_records_on_another_machine(images, in_process,
         capsys.readouterr().err
     )
     assert contents(docs) == before
+
+
+def test_a_precision_is_of_both_models_and_in_the_names():
+    chosen = read_protocol(CI)
+    alone, dukd = cells.cells_of(chosen, 'half', {'alone': 1e-3, 'dukd': 2e-3})
+    assert (alone.name, dukd.name) == ('alone_bf16_6_lr0.001_s1', 'dukd_bf16_6_lr0.002_s1')
+    assert (alone.opt['model_type'], dukd.opt['model_type']) == ('BF16SRModel', 'DUKDModel')
+    assert dukd.opt['train']['amp'] == 'bf16'
+    assert dukd.opt['train']['channels_last'] is True
+    in_float = cells.make_cell(chosen, 'dukd', 6, 2e-3, 1)
+    assert set(cells.differences(in_float.opt, dukd.opt)) == {
+        'name: dukd_6_lr0.002_s1 there, dukd_bf16_6_lr0.002_s1 here',
+        'train.amp: None there, bf16 here',
+        'train.channels_last: None there, True here',
+    }
 
 
 def searched_rate(file, method):
@@ -183,6 +199,9 @@ def check_numbers(file, first, second, found):
     equal = found['comparisons']['equal']['rows']
     assert equal['alone']['seconds'] == pytest.approx(12 * equal['alone']['per_iteration'])
     assert equal['dukd']['iterations'] == 6
+    in_bf16 = found['comparisons']['half']
+    assert in_bf16['precision'] == 'bf16'
+    assert in_bf16['rows']['dukd']['per_iteration'] != row['per_iteration']
     assert found['comparisons']['wide']['rows']['dukd']['parameters'] > row['parameters']
     assert found['references']['teacher']['Set']['psnr'] != found['references']['bicubic']['Set']['psnr']
 
@@ -206,7 +225,7 @@ def plain_scores(work, name):
         return 10 * np.log10(255**2 / np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
 
     opt = options.load(work / 'options' / f'{name}.yml')
-    network_t = protocol.read_protocol(CI).merged()['network_t']
+    network_t = read_protocol(CI).merged()['network_t']
     found = []
     for image in ('c', 'd'):
         lq, gt = (
@@ -221,7 +240,7 @@ def plain_scores(work, name):
 @pytest.mark.parametrize('file', ['protocol.yml', 'protocol_x4.yml'])
 def test_every_cell_of_the_real_protocols_passes_the_checks_of_an_options_file(tmp_path, file):
     vgg = tmp_path / 'vgg.pth'
-    chosen = protocol.read_protocol(FULL.parent / file, vgg)
+    chosen = read_protocol(FULL.parent / file, vgg)
     assert list(chosen.methods)[:3] == ['alone', 'kd', 'dukd']
     every = [
         cell
@@ -238,12 +257,12 @@ def test_every_cell_of_the_real_protocols_passes_the_checks_of_an_options_file(t
 
 
 def test_a_file_of_the_command_line_is_put_where_the_protocol_says(tmp_path):
-    given = protocol.read_protocol(CI, tmp_path / 'vgg.pth').methods['csd'].overrides
+    given = read_protocol(CI, tmp_path / 'vgg.pth').methods['csd'].overrides
     assert given['train']['feature_opt']['csd']['vgg'] == str(tmp_path / 'vgg.pth')
 
 
 def test_cells_that_two_comparisons_ask_for_are_one(tmp_path):
-    chosen = protocol.read_protocol(CI)
+    chosen = read_protocol(CI)
     given = {'alone': 1e-3, 'dukd': 2e-3, 'csd': 2e-3}
     short, equal = (cells.cells_of(chosen, name, given) for name in ('short', 'equal'))
     assert [cell.name for cell in equal] == ['alone_12_lr0.001_s1', 'dukd_6_lr0.002_s1']
@@ -259,7 +278,7 @@ def test_cells_that_two_comparisons_ask_for_are_one(tmp_path):
 
 
 def test_a_rate_is_chosen_by_held_out_photographs_alone_and_only_of_a_whole_search():
-    chosen = protocol.read_protocol(CI)
+    chosen = read_protocol(CI)
     scores = {'dukd_6_lr0.001_s1': (30.0, 10.0), 'dukd_6_lr0.002_s1': (29.0, 99.0), 'alone_6_lr0.001_s1': (30.0, 30.0)}
     found = {name: {'scores': {'HeldOut': {'psnr': [held_out]}, 'Set': {'psnr': [test]}}}
              for name, (held_out, test) in scores.items()}  # fmt: skip
@@ -273,7 +292,7 @@ def test_a_rate_is_chosen_by_held_out_photographs_alone_and_only_of_a_whole_sear
 
 
 def test_held_out_photographs_are_not_trained_on(images):
-    chosen = protocol.read_protocol(CI)
+    chosen = read_protocol(CI)
     training, held_out = data.split(chosen, images / 'train')
     assert [file.stem for file in training] == ['a', 'b']
     assert [file.stem for file in held_out] == ['h']
@@ -295,12 +314,12 @@ def test_a_protocol_with_a_mistake_is_refused(tmp_path):
         file = tmp_path / 'protocol.yml'
         file.write_text(CI.read_text().replace(old, new))
         with pytest.raises(UserError, match=sentence):
-            protocol.read_protocol(file)
+            read_protocol(file)
 
 
 def test_merging_goes_into_mappings_and_replaces_everything_else():
     base = {'a': {'b': 1, 'c': [1, 2]}, 'd': {'e': 1}, 'f': 2}
-    found = protocol.merged(base, {'a': {'c': [3], 'x': {'y': 1}}, 'd': None, 'f': {'g': 1}})
+    found = merged(base, {'a': {'c': [3], 'x': {'y': 1}}, 'd': None, 'f': {'g': 1}})
     assert found == {'a': {'b': 1, 'c': [3], 'x': {'y': 1}}, 'd': None, 'f': {'g': 1}}
     assert base == {'a': {'b': 1, 'c': [1, 2]}, 'd': {'e': 1}, 'f': 2}
 
@@ -367,7 +386,7 @@ def record(psnr, curve=None):
 
 
 def test_gains_are_paired_by_seed_and_image_and_of_shared_seeds_only():
-    chosen = protocol.read_protocol(CI)
+    chosen = read_protocol(CI)
     found = {'alone_6_lr0.001_s1': record([30.0, 20.0]), 'alone_6_lr0.002_s1': record([1.0, 1.0]),
              'dukd_6_lr0.001_s1': record([31.0, 22.0]), 'dukd_6_lr0.002_s1': record([1.0, 1.0]),
              'dukd_6_lr0.001_s2': record([99.0, 99.0])}  # fmt: skip
@@ -411,7 +430,11 @@ def test_equal_seconds_are_read_between_whole_runs_in_the_logarithm():
     short = {'kd': row(10.0, {'1': 30.0, '2': 0.0}), 'dukd': row(20.0, {'1': 31.5, '2': 99.0})}
     long = {'kd': row(40.0, {'1': 32.0}), 'dukd': row(80.0, {'1': 33.0})}
     comparisons = {'a': {'rows': short}, 'b': {'rows': long}}
-    found = {'comparisons': {key: {'kind': 'iterations', 'student': None} | each for key, each in comparisons.items()}}
+    found = {
+        'comparisons': {
+            key: {'kind': 'iterations', 'student': None, 'precision': None} | each for key, each in comparisons.items()
+        }
+    }
     got = plots.by_seconds(found, 'dukd', 'kd', 'Set')
     assert list(got) == [20.0]  # beyond KD's longest there is nothing to compare with
     assert got[20.0]['mean'] == pytest.approx(0.5)  # halfway between 10 and 40
@@ -424,8 +447,8 @@ def test_marked_parts_of_a_page_are_renewed_and_nothing_else():
 
 
 def test_records_of_other_data_are_refused(tmp_path):
-    chosen = protocol.read_protocol(CI)
-    cell = cells.make_cell(chosen, 'dukd', None, 6, 1e-3, 1)
+    chosen = read_protocol(CI)
+    cell = cells.make_cell(chosen, 'dukd', 6, 1e-3, 1)
     records.write(tmp_path, 'references', {'data': {'training': 'x'}})
     records.write(tmp_path, cell.name, records.of_cell(cell, {'scores': {}}, {'training': 'x'}))
     assert list(records.read(tmp_path, [cell])) == [cell.name]
@@ -448,8 +471,8 @@ def stub(monkeypatch, script):
 def two_cells(tmp_path):
     """Where, and what: a place with two cells that have not begun."""
     (tmp_path / 'logs').mkdir()
-    chosen = protocol.read_protocol(CI)
-    found = [cells.make_cell(chosen, 'alone', None, 6, 1e-3, seed) for seed in (1, 2)]
+    chosen = read_protocol(CI)
+    found = [cells.make_cell(chosen, 'alone', 6, 1e-3, seed) for seed in (1, 2)]
     return chosen, found, run.Place(tmp_path, tmp_path / 'cells')
 
 
@@ -485,7 +508,7 @@ def test_a_folder_without_the_authors_code_is_refused(tmp_path):
 
 
 def test_a_cell_is_trained_once_its_last_weights_are_there_and_validated(tmp_path):
-    cell = cells.make_cell(protocol.read_protocol(CI), 'alone', None, 6, 1e-3, 1)
+    cell = cells.make_cell(read_protocol(CI), 'alone', 6, 1e-3, 1)
     assert not cell.trained(tmp_path)
     cell.weights(tmp_path).parent.mkdir(parents=True)
     cell.weights(tmp_path).touch()

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.study import __main__ as command
-from benchmarks.study import cost, page, protocol, records, results, tables
+from benchmarks.study import cost, page, records, results, tables
+from benchmarks.study.reading import read_protocol
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / 'docs' / 'study'
@@ -14,7 +15,7 @@ DOCS = REPOSITORY / 'docs' / 'study'
 @pytest.fixture(scope='module')
 def found():
     """The results, anew from the records."""
-    chosen = protocol.read_protocol(DOCS / 'protocol.yml')
+    chosen = read_protocol(DOCS / 'protocol.yml')
     cells = DOCS / 'cells'
     known = command.known_records(chosen, cells)
     return results.collect(chosen, known, records.references(cells), cost.read(cost.file_of(cells)))
