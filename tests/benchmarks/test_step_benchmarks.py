@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.speed import step
+from benchmarks.speed import precision, step
 from benchmarks.speed.gpu import JOBS, fill, ideal_seconds
 from benchmarks.speed.levers import OPTIONS, WEIGHTS
 from tests.toys import REPOSITORY
@@ -147,3 +147,27 @@ def test_levers_measures_labels(run, tmp_path):
     assert labels['default'] == {'psnr_to_fp32': None, 'largest_error': 0, 'psnr_change': 0}
     assert 30 < labels['bf16_teacher']['psnr_to_fp32'] < 100
     assert 0 < labels['bf16_teacher']['largest_error'] < 0.1
+
+
+def test_precision_takes_every_student_in_every_way(run, monkeypatch):
+    monkeypatch.setattr(precision, 'STEPS', 1)
+    text, result = run('precision', '--rounds', '1')
+    assert set(result['seconds']) == set(precision.STUDENTS)
+    for name, (plain, _, bf16) in result['seconds'].items():
+        assert f'| {name} | {1000 * plain:.1f} |' in text
+        assert f'| {bf16 / plain:.2f} |' in text
+
+
+@pytest.mark.parametrize('name', precision.STUDENTS)
+def test_precision_times_one_step_of_l1_and_adam(name):
+    network = precision.STUDENTS[name]
+    torch.manual_seed(0)
+    step_of = {way: precision.Step(network, **way_of) for way, way_of in (('a', {}), ('b', {'channels_last': True}))}
+    step_of['b'].net.load_state_dict(step_of['a'].net.state_dict())
+    lq, gt = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 16, 16)
+    before = torch.cat([p.detach().flatten().clone() for p in step_of['a'].net.parameters()])
+    for each in step_of.values():
+        each(lq, gt)
+    after = {way: torch.cat([p.detach().flatten() for p in each.net.parameters()]) for way, each in step_of.items()}
+    assert (after['a'] - before).abs().max() > 5e-5  # Adam's first step is the learning rate
+    torch.testing.assert_close(after['a'], after['b'], atol=1e-6, rtol=1e-3)

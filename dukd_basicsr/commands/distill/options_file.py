@@ -49,6 +49,9 @@ class Settings:
     """How many there are about, in the course of the training."""
     real: bool = False
     """Whether LR images are made by Real-ESRGAN's degradations instead of bicubic."""
+    channels_last: bool = False
+    bf16: bool = False
+    """Whether convolutions are computed in bfloat16; weights, losses and validation stay float32."""
 
     @property
     def model(self) -> str:
@@ -193,6 +196,9 @@ def _write_schedule(settings: Settings) -> str:
         '  scheduler:  # half a cosine, which ends with the run: change it with total_iter\n'
         f'    type: CosineAnnealingRestartLR\n    periods: [{settings.iterations}]\n    restart_weights: [1]\n'
         '    eta_min: !!float 1e-7\n\n'
+        '  # how it is computed; measured on the machine that this file was written on: the quickest there\n'
+        f'  channels_last: {str(settings.channels_last).lower()}  # true: another order of the weights in memory\n'
+        f'  amp: {"bf16" if settings.bf16 else "~"}  # bf16: convolutions in bfloat16; ~: all in float32\n\n'
         '  keep_checkpoints: 2  # the last ones, and the best of each metric\n'
         '  teacher_opt:\n    precision: fp32  # bf16 is faster where the hardware has it, for 0.02 dB\n'
         '    val_images: 0  # the teacher is measured by basicsr benchmark\n'

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from datasets_prep.subimages import find_windows
-from dukd_basicsr.commands.distill.measure import measure_step
+from dukd_basicsr.commands.distill import measure
+from dukd_basicsr.commands.distill.facts import describe_plan
 from dukd_basicsr.commands.distill.options_file import CROPS, SUB_IMAGE, Settings
 from dukd_basicsr.commands.distill.outcome import PICTURES
 from dukd_basicsr.commands.distill.photographs import HELD_OUT, LARGEST_HELD_OUT, Survey, survey
@@ -98,8 +99,9 @@ def make_plan(request: Request) -> tuple[Plan, Survey]:
         val_set=HELD_OUT.name if request.val is None else 'validation',
         real=request.real,
     )
-    live = measure_step(settings, request.teacher, cached=False)
-    cached = math.inf if request.real else measure_step(settings, request.teacher, cached=True)
+    settings, quick, plain = measure.choose_way(settings, request.teacher, cached=not request.real)
+    live = quick if request.real else measure.measure_step(settings, request.teacher, cached=False)
+    cached = math.inf if request.real else quick
     student_ms = measure_time_of(student)
     seconds = _estimate(settings, found, teacher, student_ms)
     settings = _choose_length(settings, request, live, cached, seconds)
@@ -109,7 +111,7 @@ def make_plan(request: Request) -> tuple[Plan, Survey]:
     seconds['train'] += settings.iterations * step + settings.validations * seconds.pop('validation')
     if not settings.cached:
         del seconds['label']
-    facts = _describe(request, settings, teacher, student, found, (live, cached, student_ms))
+    facts = describe_plan(request, settings, teacher, student, found, (live, cached, student_ms, quick / plain))
     return Plan(settings, facts, {name: round(value, 1) for name, value in seconds.items()}, _warn(teacher)), found
 
 
@@ -196,46 +198,6 @@ def _warn(teacher: Teacher) -> tuple[str, ...]:
         'was trained for looks, PSNR says little of it and of its student; if not, its arguments are wrong: give its '
         'options file, -opt FILE.',
     )
-
-
-def _describe(
-    request: Request,
-    settings: Settings,
-    teacher: Teacher,
-    student: Student,
-    found: Survey,
-    measured: tuple[float, float, float],
-) -> dict[str, str]:
-    live, cached, student_ms = measured
-    (large, small), rest = (teacher.figures, student.figures), []
-    rest += [f'{found.too_small} too small'] if found.too_small else []
-    rest += [f'{found.doubles} there twice'] if found.doubles else []
-    held = 'validated with' if found.of_own else 'held out by the hash of their content'
-    left_out = f'; left out: {" and ".join(rest)}' if rest else ''
-    labels = 'from a cache' if settings.cached else 'made live'
-    step, other = (cached, live) if settings.cached else (live, cached)
-    way = 'made live' if settings.cached else 'from a cache'
-    instead = '' if settings.real else f', with labels {way} {other:.3g} s'
-    method = 'logits distillation' + ', upcycled crops in the last quarter' * (settings.late or settings.real)
-    method += ", LR by Real-ESRGAN's degradations" * settings.real
-    return {
-        'teacher': (
-            f'{teacher.describe()}; {teacher.psnr:.2f} dB on crops of your photographs (bicubic {teacher.bicubic:.2f})'
-        ),
-        **({'note': ' '.join(teacher.notes)} if teacher.notes else {}),
-        'student': (
-            f'{student.name}, {small.describe()}, {student_ms:.0f} ms for a 1280x720 output here: '
-            f'{large.params / small.params:.1f} times fewer parameters, {large.macs / small.macs:.1f} times fewer '
-            'multiply-accumulates'
-        ),
-        'photographs': f'{len(found.train)} to train on, {len(found.held_out)} {held}{left_out}',
-        'method': f'{method}; learning rate {settings.rate:g}, half a cosine',
-        'labels': f'{labels}: an iteration takes {step:.3g} s{instead}',
-        'length': (
-            f'{settings.iterations:,} iterations of {settings.batch} LR patches of {settings.patch}x{settings.patch}'
-        ),
-        'folder': str(request.out),
-    }
 
 
 def format_time(seconds: float) -> str:

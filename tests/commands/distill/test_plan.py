@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from dukd_basicsr.cli import build_parser, main
+from dukd_basicsr.commands.distill import measure
 from dukd_basicsr.commands.distill import plan as planning
+from dukd_basicsr.commands.distill.options_file import write_options
 from dukd_basicsr.commands.distill.plan import Plan, format_time
 from dukd_basicsr.commands.distill.request import Goal, Request, read_request
 from dukd_basicsr.data.locks import hold
@@ -51,6 +53,46 @@ def test_the_cheaper_way_for_the_length(live, cached, length, expected):
     found = planning._choose_length(SETTINGS, asked, live, cached, {'label': 90.0, 'export': 10.0, 'validation': 1.0})
     assert (found.iterations, found.cached) == expected
     assert found.late == (found.iterations >= 10_000)
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'way', 'share'),
+    [
+        ((1.0, 0.95, 0.91), (False, False), 1.0),  # not worth another way: measurements differ by as much
+        ((1.0, 0.6, 0.7), (True, False), 0.6),
+        ((1.0, 0.6, 0.35), (True, True), 0.35),
+        ((1.0, 1.2, 4.0), (False, False), 1.0),  # a CPU that has no bfloat16 computes it slowly
+        ((1.0, 1.0, 1.0), (False, False), 1.0),
+    ],
+)
+def test_the_quickest_way_to_compute(monkeypatch, seconds, way, share):
+    took = {(False, False): seconds[0], (True, False): seconds[1], (True, True): seconds[2]}
+    monkeypatch.setattr(measure, 'measure_step', lambda each, *_, **__: took[each.channels_last, each.bf16])
+    chosen, quick, plain = measure.choose_way(SETTINGS, Path('teacher.pth'), cached=True)
+    assert (chosen.channels_last, chosen.bf16) == way
+    assert (quick, plain) == (took[way], 1.0)
+    assert quick / plain == share
+    assert replace(chosen, channels_last=False, bf16=False) == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ('took', 'said', 'written'),
+    [
+        (
+            lambda each: 0.5 if each.bf16 else 1.0,
+            'bfloat16 convolutions, channels_last: an iteration takes 0.5',
+            'bf16',
+        ),
+        (lambda each: 1.0, 'float32: neither channels_last nor bfloat16 is quicker here', None),
+    ],
+)
+def test_the_plan_says_how_it_is_computed(monkeypatch, took, said, written):
+    monkeypatch.setattr(measure, 'measure_step', lambda each, *_, **__: took(each))
+    request = read_request(build_parser().parse_args(['distill', 'teacher.pth', 'photos', *SHORT, '--iterations', '8']))
+    plan, _ = planning.make_plan(request)
+    assert said in plan.facts['precision']
+    opt = measure.read_text(write_options(plan.settings, ()))
+    assert (opt['train']['amp'], opt['train']['channels_last']) == (written, written is not None)
 
 
 @pytest.mark.parametrize(('training', 'each', 'count'), [(1000, 1, 8), (1000, 50, 2), (1000, 101, 1), (10, 1000, 1)])

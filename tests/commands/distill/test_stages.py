@@ -13,7 +13,7 @@ import pytest
 
 from dukd_basicsr import options
 from dukd_basicsr.cli import main
-from dukd_basicsr.commands.distill import plan, stages
+from dukd_basicsr.commands.distill import measure, plan, stages
 from dukd_basicsr.networks.open_network import open_network
 from tests.commands.distill.toy_distillation import SHORT, distill, studio  # noqa: F401  the fixture
 from tests.images import fill
@@ -25,7 +25,7 @@ STAGES = ['prepare', 'options', 'train', 'export', 'benchmark', 'report']
 
 
 def test_the_whole_way_and_its_files(capsys, monkeypatch):
-    monkeypatch.setattr(plan, 'measure_step', lambda settings, teacher, cached: 0.01)
+    monkeypatch.setattr(measure, 'measure_step', lambda settings, teacher, cached: 0.01)
     assert distill(*SHORT, '--iterations', 4) == 0
     said = capsys.readouterr().out
     assert [line.split(':')[0] for line in said.splitlines() if line.endswith(' s') and 'done in' in line] == [
@@ -85,7 +85,7 @@ def test_the_whole_way_and_its_files(capsys, monkeypatch):
 
 
 def test_labels_are_made_where_they_are_cheaper(capsys, monkeypatch):
-    monkeypatch.setattr(plan, 'measure_step', lambda settings, teacher, cached: 0.001 if cached else 10.0)
+    monkeypatch.setattr(measure, 'measure_step', lambda settings, teacher, cached: 0.001 if cached else 10.0)
     monkeypatch.setattr(plan, 'LATE_FROM', 4)
     assert distill(*SHORT, '--iterations', 6) == 0
     said = capsys.readouterr().out
