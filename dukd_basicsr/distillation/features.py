@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn
 
 from dukd_basicsr.distillation.continuation import Continuation
-from dukd_basicsr.distillation.taps import Taps, choose_pairs, find_shapes
+from dukd_basicsr.distillation.feature_options import (
+    Pairs,
+    build_feature_loss,
+    check_sizes,
+    read_needs,
+    read_pairs,
+    take_only,
+)
+from dukd_basicsr.distillation.taps import Taps, find_shapes
 from dukd_basicsr.distillation.teacher import PROBE_SIZE
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.losses import TappedLoss
-from dukd_basicsr.losses.feature_loss import GOING, NEEDS
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Where one loss reads."""
-
-    student: Sequence[str]
-    teacher: Sequence[str]
+from dukd_basicsr.losses.feature_loss import GOING
 
 
 class FeatureTerms(nn.Module):
@@ -55,13 +53,13 @@ class FeatureTerms(nn.Module):
     ) -> None:
         super().__init__()
         self.losses = nn.ModuleDict()
-        self.pairs: dict[str, _Pairs] = {}
+        self.pairs: dict[str, Pairs] = {}
         for name, given in feature_opt.items():
-            loss = _build(given, f'train.feature_opt.{name}')
+            loss = build_feature_loss(given, f'train.feature_opt.{name}')
             self.losses[name] = loss
             if isinstance(loss, TappedLoss):
                 key = f'train.feature_opt.{name}.taps'
-                self.pairs[name] = _choose_pairs(given.get('taps'), student, _take_only(teachers, key), loss, key)
+                self.pairs[name] = read_pairs(given.get('taps'), student, take_only(teachers, key), loss, key)
         self.taps: list[Taps] = []
         self.continuations: dict[str, Continuation] = {}
         if self.pairs:
@@ -94,7 +92,7 @@ class FeatureTerms(nn.Module):
             student = [found['student'][path] for path in pairs.student]
             teacher = [found['teacher'][path] for path in pairs.teacher]
             if set(loss.needs) & set(GOING):
-                _check_sizes(student, teacher, pairs, f'train.feature_opt.{name}.taps: {type(loss).__name__}')
+                check_sizes(student, teacher, pairs, f'train.feature_opt.{name}.taps: {type(loss).__name__}')
             loss.connect([shape[0] for shape in student], [shape[0] for shape in teacher], generator)
 
     def _prepare_continuations(
@@ -102,7 +100,7 @@ class FeatureTerms(nn.Module):
     ) -> None:
         """The networks that some loss lets go on from features."""
         for (role, net), dtype in zip(networks.items(), precisions, strict=True):
-            asking = [pairs for name, pairs in self.pairs.items() if f'{role}_from' in _read_needs(self.losses[name])]
+            asking = [pairs for name, pairs in self.pairs.items() if f'{role}_from' in read_needs(self.losses[name])]
             paths = [path for pairs in asking for path in getattr(pairs, role)]
             if paths:
                 self.continuations[role] = Continuation(net, paths, probe, dtype)
@@ -144,10 +142,10 @@ class FeatureTerms(nn.Module):
                 sides = zip(self.taps, (pairs.student, pairs.teacher), strict=True)
                 inputs = [[taps.read(path, lq.shape[-2:]) for path in paths] for taps, paths in sides]
                 there |= {f'{role}_from': self._continue_from(role, pairs, lq) for role in self.continuations}
-            terms[f'l_{name}'] = loss(*inputs, **{need: there[need] for need in _read_needs(loss)})
+            terms[f'l_{name}'] = loss(*inputs, **{need: there[need] for need in read_needs(loss)})
         return terms
 
-    def _continue_from(self, role: str, pairs: _Pairs, lq: Tensor) -> Callable[[int, Tensor], Tensor]:
+    def _continue_from(self, role: str, pairs: Pairs, lq: Tensor) -> Callable[[int, Tensor], Tensor]:
         paths, go_on = getattr(pairs, role), self.continuations[role]
         return lambda place, features: go_on(lq, paths[place], features)
 
@@ -187,83 +185,3 @@ class FeatureTerms(nn.Module):
             together /= torch.distributed.get_world_size()
             parts = together.split([gradient.numel() for gradient in gradients])
             torch._foreach_copy_(gradients, [part.view_as(g) for part, g in zip(parts, gradients, strict=True)])
-
-
-def _build(given: Mapping[str, Any], key: str) -> nn.Module:
-    """The loss of an entry.
-
-    Raises:
-        UserError: Its class does not take these arguments, or compares two images and cannot read taps.
-    """
-    arguments = {name: value for name, value in given.items() if name not in ('type', 'taps')}
-    try:
-        loss: nn.Module = LOSS_REGISTRY.get(given['type'])(**arguments)
-    except UserError as error:
-        raise UserError(f'{key}: {error}') from None
-    except Exception as error:  # a class of anyone's, which raises what it likes
-        raise UserError(f'{key}: {given["type"]} cannot be built from these arguments ({error}).') from error
-    tapped = isinstance(loss, TappedLoss)
-    if given.get('taps') and not tapped:
-        raise UserError(
-            f'{key}.taps: {given["type"]} compares the outputs of both networks and reads no taps; leave taps out.'
-        )
-    unknown = [need for need in _read_needs(loss) if need not in NEEDS or (need in GOING and not tapped)]
-    if unknown:
-        raise UserError(
-            f'{key}: {given["type"]} needs "{unknown[0]}", which it cannot have; allowed in its `needs`: '
-            f'{", ".join(NEEDS if tapped else NEEDS[:4])}.'
-        )
-    return loss
-
-
-def _read_needs(loss: nn.Module) -> Sequence[str]:
-    """What a loss of anyone's says that it needs."""
-    return getattr(loss, 'needs', ())
-
-
-def _take_only(teachers: Sequence[nn.Module], key: str) -> nn.Module:
-    if not teachers:
-        raise UserError(
-            f"{key}: the teacher's features are needed, but datasets.train.type: UpcycledImageDataset "
-            'brings its outputs only; write PairedImageDataset.'
-        )
-    if len(teachers) > 1:
-        raise UserError(f'{key}: {len(teachers)} teachers in network_t, but features are read from one; leave one.')
-    return teachers[0]
-
-
-def _choose_pairs(
-    given: Mapping[str, Any] | None, student: nn.Module, teacher: nn.Module, loss: TappedLoss, key: str
-) -> _Pairs:
-    """The taps of an entry, or the default ones."""
-    pairs = (
-        _Pairs(given['student'], given['teacher'])
-        if given
-        else _Pairs(*choose_pairs(student, teacher, loss.default_taps))
-    )
-    count = len(pairs.student)
-    if count != len(pairs.teacher):
-        raise UserError(f'{key}: {count} of the student, but {len(pairs.teacher)} of the teacher; write as many.')
-    if count < loss.least_taps:
-        found = 'given' if given else f'found in the bodies of {type(student).__name__} and {type(teacher).__name__}'
-        raise UserError(
-            f'{key}: {type(loss).__name__} needs {loss.least_taps} or more of each network, {count} are '
-            f'{found}; write taps: {{student: [...], teacher: [...]}} with names of modules.'
-        )
-    return pairs
-
-
-def _check_sizes(student: Sequence[torch.Size], teacher: Sequence[torch.Size], pairs: _Pairs, what: str) -> None:
-    """A network goes on from features of the size that its own have.
-
-    Raises:
-        UserError: A pair of taps has maps of unequal sizes.
-    """
-    for ours, theirs, paths in zip(student, teacher, zip(pairs.student, pairs.teacher, strict=True), strict=True):
-        if ours[1:] != theirs[1:]:
-            sizes = [f'{size[1]}x{size[2]}' for size in (ours, theirs)]
-            raise UserError(
-                f'{what} goes on from features, which needs maps of one size, but of an image of '
-                f'{PROBE_SIZE}x{PROBE_SIZE} the student\'s "{paths[0]}" is {sizes[0]} and the teacher\'s '
-                f'"{paths[1]}" {sizes[1]}; write other taps.'
-            )
