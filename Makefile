@@ -1,4 +1,4 @@
-# make demo | make test | make site | make package | make install. Everything goes into .venv in this folder and nowhere else.
+# make demo | make notebook | make test | make site | make package | make install. Everything goes into .venv in this folder and nowhere else.
 # make release: dist/ as it is attached to a release; make test-matrix: the tests on every Python and torch, in .matrix.
 # Another interpreter: make PYTHON=python3.12 install
 
@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 DEMO_FLAGS ?=
 
-.PHONY: install demo test test-matrix site package basicsr-wheel release
+.PHONY: install demo notebook test test-matrix site package basicsr-wheel release
 
 install: .venv/installed
 
@@ -24,6 +24,9 @@ install: .venv/installed
 
 demo: install
 	.venv/bin/basicsr demo $(DEMO_FLAGS)
+
+notebook: install
+	.ci/notebook
 
 test: install
 	.venv/bin/ruff check .

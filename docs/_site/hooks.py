@@ -22,6 +22,7 @@ PAGES = {  # in the repository: on the site
     'CHANGELOG.md': 'changelog.md',
     'benchmarks/README.md': 'benchmarks.md',
     'dukd_basicsr/commands/demo/record.md': 'demo_record.md',
+    'notebooks/demo.ipynb': 'notebook.md',
 }
 ORIGINS = {page: origin for origin, page in PAGES.items()}
 LANGUAGES = {'.py': 'python', '.yml': 'yaml', '.cff': 'yaml', '.json': 'json'}
@@ -44,7 +45,13 @@ def on_config(config: Any) -> Any:
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that lie outside of docs/, those of the sources that they link to, and the reference."""
     for origin, page in PAGES.items():
-        files.append(File.generated(config, page, content=(ROOT / origin).read_text(encoding='utf-8')))
+        if origin.endswith('.ipynb'):
+            text, pictures = read_notebook(ROOT / origin, posixpath.splitext(page)[0])
+            for name, content in pictures.items():
+                files.append(File.generated(config, name, content=content))
+        else:
+            text = (ROOT / origin).read_text(encoding='utf-8')
+        files.append(File.generated(config, page, content=text))
     files.append(File.generated(config, 'reference.md', content=write_reference()))
     files.append(File.generated(config, 'assets/wide.css', content=WIDE))
     for file in [file for file in files if file.src_uri.endswith('.md')]:
@@ -65,6 +72,15 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
     parts = re.split(r'(^```.*?^```$)', markdown, flags=re.DOTALL | re.MULTILINE)
     parts[::2] = [_LINK.sub(lambda link: _follow(page.file.src_uri, link), _part_lists(text)) for text in parts[::2]]
     return ''.join(parts)
+
+
+def read_notebook(path: Path, name: str) -> tuple[str, dict[str, bytes]]:
+    """A notebook as Markdown, with the outputs that are saved in it, and the pictures of these by their place."""
+    from nbconvert import MarkdownExporter
+
+    resources = {'unique_key': name, 'output_files_dir': 'assets'}
+    text, found = MarkdownExporter().from_filename(str(path), resources)
+    return text, found['outputs']
 
 
 def _follow(page: str, link: re.Match[str]) -> str:
