@@ -151,6 +151,7 @@ THIN = {
     'SRVGGNetCompact': {'num_feat': 8, 'num_conv': 2},
     'ECBSR': {'num_block': 1, 'num_channel': 8},
     'SPAN': {'feature_channels': 8},
+    'UNetDiscriminatorSN': {'num_feat': 4},
 }
 
 

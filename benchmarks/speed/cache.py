@@ -86,13 +86,12 @@ def build(pair: str, mode: str, device: str, peer: str | None, folder: Path):  #
     import torch
     from basicsr.models import build_model
 
-    from dukd_basicsr.distillation.teacher import NoTeacher
-    from dukd_basicsr.models import distill_model
+    from dukd_basicsr.distillation import teacher
     from dukd_basicsr.networks.weights import build_network
 
     opt = model_options(pair, folder, mode, device)
     if mode == 'cached':
-        distill_model.build_teacher = lambda opt: NoTeacher()
+        teacher.build_teacher = lambda opt: teacher.NoTeacher()
     elif mode == 'peer':
         sys.path.insert(0, peer)
         import models  # noqa: F401  registers the authors' classes

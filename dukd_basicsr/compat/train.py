@@ -96,7 +96,7 @@ def check_resume(opt: dict[str, Any], resume_iter: int) -> None:
     Symptom: with a teacher, `pretrain_network_t` becomes `.../models/net_t_<iter>.pth` (never saved:
     FileNotFoundError) and `param_key_t: params_ema` becomes `params` (silently other weights).
     Threads: none upstream; the authors' DUKD code cannot resume for this reason.
-    Here: stock's function never sees `network_t`, `pretrain_network_t` and `param_key_t`.
+    Here: stock's function never sees `network_t`, `pretrain_network_t` and `param_key_t`, nor a network that is `~`.
 
     Args:
         opt (dict): Options; `path` is changed.
@@ -105,6 +105,7 @@ def check_resume(opt: dict[str, Any], resume_iter: int) -> None:
     path = opt['path']
     teacher = {key: path.pop(key) for key in ('pretrain_network_t', 'param_key_t') if key in path}
     try:
-        stock(check_resume)({key: value for key, value in opt.items() if key != 'network_t'}, resume_iter)
+        trained = {key: value for key, value in opt.items() if key != 'network_t' and value is not None}
+        stock(check_resume)(trained, resume_iter)
     finally:
         path.update(teacher)

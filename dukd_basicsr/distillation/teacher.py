@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
+from dukd_basicsr.data.cache.fit import find_misfit
 from dukd_basicsr.errors import RunError, UserError
 from dukd_basicsr.networks import padding
-from dukd_basicsr.networks.acceleration import lay_out_channels_last, reduce_precision
+from dukd_basicsr.networks.acceleration import find_dtype, lay_out_channels_last, reduce_precision
 from dukd_basicsr.networks.build import build, count_input_channels, load_network
 from dukd_basicsr.networks.padding import PROBE_SIZE
-from dukd_basicsr.options.rules.teacher import as_list
+from dukd_basicsr.options.rules.teacher import as_list, asks_teacher, is_cached
 
 CPU_BATCH = 2
 """Images that the teacher labels at once on the CPU."""
@@ -168,3 +170,26 @@ class NoTeacher(nn.Module):
             'the data have brought no label for a view that needs one, and there is no teacher: with '
             'datasets.train.type: UpcycledImageDataset, feed the batches of that dataset.'
         )
+
+
+def find_teacher(opt: Mapping[str, Any], device: torch.device) -> Teacher | TeacherGroup | NoTeacher:
+    """Build the teacher of a run, on the CPU; none where no term asks one, or where a cache of its labels answers.
+
+    Args:
+        opt (Mapping): As for `build_teacher`, with `datasets`; optional `train.teacher_opt.precision`.
+        device (torch.device): Where it will be asked.
+
+    Raises:
+        UserError: As for `build_teacher`; a cache of other labels, a precision that the device does not have.
+    """
+    in_cache = is_cached(opt) and not opt.get('dry_run')
+    problem = find_misfit(opt, Path.cwd()) if in_cache else None
+    if problem:
+        raise UserError(f'datasets.train.dataroot_upcycled: {problem}')
+    if not asks_teacher(opt):
+        return NoTeacher()
+    teacher = build_teacher(opt)
+    precision = (opt['train'].get('teacher_opt') or {}).get('precision')
+    for member in teacher.members:
+        member.dtype = find_dtype(precision, device, 'train.teacher_opt.precision')
+    return teacher

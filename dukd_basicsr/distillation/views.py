@@ -24,6 +24,8 @@ class View:
     """The teacher's answer to `lq`, same shape as `gt`, where it is known already."""
     ask_teacher: bool = True
     """Whether a term needs the label: the teacher is not run on a view without."""
+    real: Tensor | None = None
+    """What a discriminator is shown as real, same shape as `gt`, where it is not `gt`."""
     transform: InvertibleTransform | None = None
     """F of the student's input; the teacher always sees the clean one."""
 
@@ -33,8 +35,9 @@ class View:
         Args:
             samples (Tensor | None): Their places, int64 of shape (n,); None for all of them.
         """
-        gt, label = (None if each is None else pick(each, samples) for each in (self.gt, self.label))
-        return replace(self, lq=pick(self.lq, samples), gt=gt, label=label)
+        beside = (self.gt, self.label, self.real)
+        gt, label, real = (None if each is None else pick(each, samples) for each in beside)
+        return replace(self, lq=pick(self.lq, samples), gt=gt, label=label, real=real)
 
     def transform_input(self) -> Tensor:
         """F(u), what the student sees."""
@@ -133,6 +136,5 @@ def _part(view: View, index: int, parts: int) -> View:
     if transform is not None:
         draws = tuple((op, draw.tensor_split(parts)[index]) for op, draw in transform.draws)
         transform = InvertibleTransform(draws, transform.size)
-    return replace(
-        view, lq=view.lq.tensor_split(parts)[index], gt=cut(view.gt), label=cut(view.label), transform=transform
-    )
+    gt, label, real = cut(view.gt), cut(view.label), cut(view.real)
+    return replace(view, lq=view.lq.tensor_split(parts)[index], gt=gt, label=label, real=real, transform=transform)

@@ -36,6 +36,7 @@ class DUKDRealModel(DUKDModel):
     As in stock the whole image of the data set is sharpened (gt_usm), degraded and then cropped. Stock's
     RealESRNetModel keeps the sharpened patch in its pool, its RealESRGANModel the plain one, which it sharpens anew
     when it comes out; here it is the latter, of which 8 bits are enough: the pool is a part of the training state.
+    With gan_gt_usm: false a discriminator (`train.gan_opt`) takes the plain patch for real, as in RealESRGANModel.
     Draws are functions of (manual_seed, rank, iteration), and so is the whole run, stopped and resumed or not; but a
     state has the pool of rank 0, with which the other processes of a resumed run go on.
     A batch that brings 'lq' (validation, `--check`) is taken as it is.
@@ -54,7 +55,7 @@ class DUKDRealModel(DUKDModel):
     def feed_data(self, data: Mapping[str, Any]) -> None:
         """As DistillModel; the images of a RealESRGANDataset wait for `build_views`, which knows the iteration."""
         if 'kernel1' not in data:
-            self.fresh = None
+            self.fresh = self.real = None
             super().feed_data(data)
             return
         kernels = Kernels(*(data[name] for name in ('kernel1', 'kernel2', 'sinc_kernel')))
@@ -77,6 +78,7 @@ class DUKDRealModel(DUKDModel):
         gt, lq = paired_random_crop(images, lq, self.opt['gt_size'], scale)
         self.lq, gt = self.pool.exchange(lq.contiguous(), gt)
         self.gt = self._sharpen(gt)
+        self.real = None if self.opt.get('gan_gt_usm', True) else gt
         part = self.dukd.zoom_in if zoom else None
         if part and self.opt.get('zoom_in_degraded', True):
             # The pool has no kernels; those of the new images are as good as any, one for each sample.

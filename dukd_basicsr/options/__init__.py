@@ -17,6 +17,7 @@ from dukd_basicsr.options.components import list_components
 from dukd_basicsr.options.foreign import find_misspelt
 from dukd_basicsr.options.overrides import force_yml as _force
 from dukd_basicsr.options.report import OptionsError, Report, show
+from dukd_basicsr.options.rules.adversarial import check_adversary
 from dukd_basicsr.options.rules.components import advise_name, check_networks
 from dukd_basicsr.options.rules.losses import DUKD_KEYS, check_losses, check_patches, check_relations
 from dukd_basicsr.options.rules.plan import check_in_run, check_plan
@@ -132,7 +133,9 @@ def check(opt: dict, path: Path, is_train: bool) -> list[str]:
         else:
             check_pairs(options, report)
         check_losses(options, opt, report)
-        check_patches(options, getattr(datasets.get('train'), 'gt_size', None), report)
+        gt_size = getattr(datasets.get('train'), 'gt_size', None)
+        check_patches(options, gt_size, report)
+        check_adversary(options, opt, gt_size, report)
         batch_size = getattr(datasets.get('train'), 'batch_size_per_gpu', None)
         check_step(options, batch_size, report)
         check_relations(opt.get('train'), batch_size, report)

@@ -177,7 +177,12 @@ def _describe_mappings(section: type, made: Schema, definitions: dict[str, Schem
         _add_components(network, 'arch', definitions, arguments=True)
     one = {'$ref': '#/$defs/Network'}
     several = {'type': 'array', 'items': one}
-    networks: dict[str, Schema] = {'network_g': one, 'network_t': {'anyOf': [one, several, {'type': 'null'}]}}
+    none: Schema = {'type': 'null'}
+    networks: dict[str, Schema] = {
+        'network_g': one,
+        'network_t': {'anyOf': [one, several, none]},
+        'network_d': {'anyOf': [one, none]},
+    }
     described: Schema = {name: {'description': made[name]['description'], **value} for name, value in networks.items()}
     real = RealDataset if section is RealOptions else None
     datasets = {

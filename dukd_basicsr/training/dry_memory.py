@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import finalize
 
 import torch
 from torch import Tensor, nn
@@ -19,20 +21,37 @@ _FLOAT = 4
 """Bytes of a number."""
 
 
+class _Saved:
+    """A tensor that a graph keeps; what hangs on it is called once the graph lets it go."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor.detach()  # else an output that is saved would hold itself
+
+
 @contextmanager
-def count_saved(net: nn.Module) -> Iterator[list[int]]:
-    """The bytes that autograd keeps until the backward pass, weights aside; each storage once."""
-    total, seen = [0], {parameter.untyped_storage().data_ptr() for parameter in net.parameters()}
+def count_saved(*networks: nn.Module) -> Iterator[list[int]]:
+    """The most bytes that autograd keeps for a backward pass at once, weights aside; each storage once."""
+    most, now, kept = [0], 0, Counter[int]()
+    weights = {parameter.untyped_storage().data_ptr() for net in networks for parameter in net.parameters()}
 
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in seen:
-            seen.add(storage.data_ptr())
-            total[0] += storage.nbytes()
-        return tensor.detach()  # else an output that is saved would hold itself
+    def pack(tensor: Tensor) -> _Saved:
+        nonlocal now
+        saved, storage = _Saved(tensor), tensor.untyped_storage()
+        place, size = storage.data_ptr(), storage.nbytes()
+        if place not in weights:
+            now += 0 if kept[place] else size
+            kept[place] += 1
+            most[0] = max(most[0], now)
+            finalize(saved, release, place, size)
+        return saved
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        yield total
+    def release(place: int, size: int) -> None:
+        nonlocal now
+        kept[place] -= 1
+        now -= 0 if kept[place] else size
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved.tensor):
+        yield most
 
 
 @contextmanager
@@ -53,9 +72,10 @@ def find_largest_call(net: nn.Module) -> Iterator[list[int]]:
 
 
 def count_standing(model: Any, teachers: Sequence[nn.Module]) -> int:
-    """Bytes that stay: student, gradient, EMA and what the optimizers remember; teachers."""
-    copies = 2 + hasattr(model, 'net_g_ema')
-    weights = _FLOAT * (copies * count_parameters(model.net_g) + sum(count_parameters(each) for each in teachers))
+    """Bytes that stay: student, gradient, EMA and what the optimizers remember; a discriminator's; teachers."""
+    numbers = (2 + hasattr(model, 'net_g_ema')) * count_parameters(model.net_g)
+    numbers += 2 * count_parameters(model.net_d) if hasattr(model, 'net_d') else 0
+    weights = _FLOAT * (numbers + sum(count_parameters(each) for each in teachers))
     states = [state for optimizer in model.optimizers for state in optimizer.state.values()]
     return weights + sum(each.nbytes for state in states for each in state.values() if isinstance(each, Tensor))
 

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from basicsr.utils import logger as basicsr_logger
 from torch import Tensor, nn
 
 from dukd_basicsr.data.paths import find_file
-from dukd_basicsr.errors import UserError, format_bytes, format_count
+from dukd_basicsr.errors import UserError
 from dukd_basicsr.losses.csd_loss import RANDOM
 from dukd_basicsr.networks import padding
 from dukd_basicsr.networks.build import build, count_input_channels, describe
@@ -29,43 +28,12 @@ from dukd_basicsr.options.plan import make_up
 from dukd_basicsr.options.rules.losses import DUKD_MODELS
 from dukd_basicsr.options.rules.teacher import as_list, is_cached, read_needs
 from dukd_basicsr.training.dry_memory import count_saved, count_standing, find_largest_call, find_peak
+from dukd_basicsr.training.dry_report import Cost, DryRun, write_report
 
 LARGEST_PATCH = 48
 """Side of the largest LR patch that the iteration is run on; a larger real one is estimated from it."""
 LONGEST, MEMORY = 20, 2**30
 """The real batch is run where it needs no more seconds and bytes; else the time of one sample is multiplied."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one network costs."""
-
-    network: str
-    parameters: int
-    macs: int
-    """Multiply-accumulates of one real LR patch, attention's matrix products included."""
-
-
-@dataclass(frozen=True)
-class DryRun:
-    """What the iteration has shown; bytes and seconds."""
-
-    model: str
-    device: str
-    patch: int
-    """Side of the LR patch of the iteration."""
-    student: Cost
-    teachers: list[Cost]
-    terms: dict[str, float]
-    seconds: float
-    """Of the iteration of one sample."""
-    batch_seconds: float
-    """Of an iteration of the real batch and patch."""
-    batch_memory: int
-    """Estimate for one GPU with the real batch, without CUDA's own. The growth of resident memory with the batch of
-    the x4 EDSR, RCAN and SwinIR students on a CPU is met to 5 %."""
-    peak_memory: int | None
-    """Of this process so far: resident on a CPU, allocated on a GPU; None where the system does not tell."""
 
 
 def run(opt: Mapping[str, Any]) -> DryRun:
@@ -80,7 +48,7 @@ def run(opt: Mapping[str, Any]) -> DryRun:
         UserError: Weights or networks that do not fit, a loss that is not a finite number.
     """
     result = measure(opt)
-    sys.stdout.write(_text(result, opt))
+    sys.stdout.write(write_report(result, opt))
     wrong = [f'{name} is {value}' for name, value in result.terms.items() if not math.isfinite(value)]
     if wrong:
         raise UserError(f'the first loss is no number: {", ".join(wrong)}; look at the weights and at img_range.')
@@ -96,7 +64,7 @@ def measure(opt: Mapping[str, Any]) -> DryRun:
     except UserError:
         raise
     except Exception as error:  # networks and losses are anyone's and raise what they like
-        text = 'the first iteration fails; look at the arguments of network_g, network_t and of the losses'
+        text = 'the first iteration fails; look at the arguments of the networks and of the losses'
         raise UserError(f'{text} ({describe(error)}).') from error
 
 
@@ -104,14 +72,17 @@ def _measure(opt: Mapping[str, Any]) -> DryRun:
     real = opt['datasets']['train']['gt_size'] // opt['scale']
     with _silence():
         model = build_model(_complete(opt))
-    patch = _patch(model.net_g, real, opt['scale'])
+    rivals = [model.net_d] if hasattr(model, 'net_d') else []
+    # Not every discriminator takes another patch than the run's.
+    patch = real if rivals else _patch(model.net_g, real, opt['scale'])
     teachers = list(model.net_t.members) if hasattr(model, 'net_t') else []
     channels = count_input_channels(opt['network_g'])
     sample = _pair(channels, patch, opt['scale']) | _labels(opt, channels, patch)
     model.feed_data(sample)
     with ExitStack() as stack:
-        saved = stack.enter_context(count_saved(model.net_g))
-        working = [stack.enter_context(find_largest_call(net)) for net in (model.net_g, *teachers)]
+        saved = stack.enter_context(count_saved(model.net_g, *rivals))
+        trained = [stack.enter_context(find_largest_call(net)) for net in (model.net_g, *rivals)]
+        asked = [stack.enter_context(find_largest_call(net)) for net in teachers]
         started = time.perf_counter()
         model.optimize_parameters(1)
         terms = {name: float(value) for name, value in model.get_current_log().items()}
@@ -119,7 +90,7 @@ def _measure(opt: Mapping[str, Any]) -> DryRun:
     parts = opt['train'].get('accumulate', 1)
     at_once = opt['datasets']['train'].get('batch_size_per_gpu', 1) / parts
     each = (real / patch) ** 2 * _share_of_pixels(opt)
-    largest = max(saved[0] + working[0][0], *(call[0] for call in working[1:]), 0)
+    largest = max(saved[0] + max(call[0] for call in trained), *(call[0] for call in asked), 0)
     batch_seconds = at_once * seconds
     if at_once >= 1 and batch_seconds <= LONGEST and at_once * largest <= MEMORY:
         batch_seconds = _time_batch(model, sample, int(at_once))
@@ -130,6 +101,8 @@ def _measure(opt: Mapping[str, Any]) -> DryRun:
         patch=patch,
         student=_cost(model.get_bare_model(model.net_g), real, channels),
         teachers=[_cost(each.net, real, channels) for each in teachers],
+        # A copy that has not been asked: spectral norm leaves a graph in its layers, which cannot be copied.
+        discriminator=_cost(build(opt['network_d'], 'network_d'), real * opt['scale'], channels) if rivals else None,
         terms=terms,
         seconds=seconds,
         batch_seconds=batch_seconds * parts * each,
@@ -167,7 +140,9 @@ def _complete(opt: Mapping[str, Any]) -> dict[str, Any]:
     for loss in (complete['train'].get('feature_opt') or {}).values():
         if 'vgg' in loss:
             loss['vgg'] = find_file(loss['vgg']) or RANDOM
+    complete['path']['pretrain_network_d'] = find_file(opt['path'].get('pretrain_network_d'))
     complete['train'].update(accumulate=1, compile=False)  # one image, and hooks in its layers
+    complete['train'].update(net_d_iters=1, net_d_init_iters=0)  # the student too
     if complete['train'].get('dukd_opt'):  # all that the run will do in its course, of this one image
         complete['train']['dukd_opt'] = {**complete['train']['dukd_opt'], 'schedule': None, 'in_batch': None}
     return complete
@@ -237,23 +212,3 @@ def _silence() -> Iterator[None]:
 
 def _cost(net: nn.Module, side: int, channels: int) -> Cost:
     return Cost(type(net).__name__, count_parameters(net), count_macs(net, side, side, channels))
-
-
-def _text(result: DryRun, opt: Mapping[str, Any]) -> str:
-    train = opt['datasets']['train']
-    real, batch = train['gt_size'] // opt['scale'], train.get('batch_size_per_gpu', 1)
-    lines = [f'{opt["name"]}: {result.model}, x{opt["scale"]}']
-    for role, cost in [('student', result.student), *(('teacher', cost) for cost in result.teachers)]:
-        lines.append(
-            f'  {role}: {cost.network}, {format_count(cost.parameters)} parameters, {format_count(cost.macs)} '
-            f'multiply-accumulates for an LR patch of {real}x{real}'
-        )
-    lines += [
-        f'  one iteration on {result.device}, batch {batch}, LR patch {real}x{real}: '
-        f'about {result.batch_seconds:.3g} s',
-        '  ' + '  '.join(f'{name}: {value:.4e}' for name, value in result.terms.items()),
-        f'  memory of a GPU with batch {batch}: about {format_bytes(result.batch_memory)}',
-    ]
-    if result.peak_memory is not None:
-        lines.append(f'  peak memory of this check: {format_bytes(result.peak_memory)}')
-    return '\n'.join(lines) + '\n'

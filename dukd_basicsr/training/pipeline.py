@@ -18,7 +18,7 @@ import torch
 from dukd_basicsr.data.locks import hold
 from dukd_basicsr.distillation.teacher import build_teacher
 from dukd_basicsr.options.rules.teacher import asks_teacher
-from dukd_basicsr.training.checks import machine, networks
+from dukd_basicsr.training.checks import adversary, machine, networks
 from dukd_basicsr.training.failures import report_failures
 from dukd_basicsr.training.launch import Launch, complete_options
 from dukd_basicsr.training.loaders import create_loaders
@@ -57,12 +57,13 @@ def _check_training(opt: Mapping[str, Any], launch: Launch) -> None:
     networks.check_ground_truth(opt)
     student = networks.check_student(opt)
     networks.check_int8(opt, student)
-    done = machine.check_resumed(opt, launch, student)
+    discriminator = adversary.check_adversary(opt)
+    done = machine.check_resumed(opt, launch, student, discriminator)
     teachers = build_teacher(opt).members if opt.get('network_t') is not None and asks_teacher(opt) else []
     for member in teachers:
         networks.check_zoomed_out(member, opt, 'network_t')
     networks.check_features(opt, student, teachers)
-    machine.warn_of_full_disk(opt, student, done, launch.root)
+    machine.warn_of_full_disk(opt, student, done, launch.root, discriminator)
 
 
 def _build_run(opt: dict[str, Any], launch: Launch) -> Run:

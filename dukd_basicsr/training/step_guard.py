@@ -7,7 +7,7 @@ of it one step later on CUDA, when the next step's work has been queued.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MethodType
@@ -64,6 +64,8 @@ class StepGuard:
         self._blamed: Tensor | None = None
         self._loss: Tensor | None = None
         self._scale: Tensor | None = None
+        self._judged: dict[Optimizer, tuple[Tensor, Tensor]] = {}
+        """Norm of the gradient, and verdict, of steps to come."""
         self._steps: deque[_Step] = deque()
 
     def attach(self, optimizer: Optimizer) -> None:
@@ -83,33 +85,43 @@ class StepGuard:
         # A method, as torch's schedulers expect, which count its calls.
         optimizer.__dict__['step'] = MethodType(guarded, optimizer)
 
-    def watch(self, loss: Tensor, scale: Tensor | None = None) -> None:
+    def watch(self, loss: Tensor, scale: Tensor | None = None, together: Sequence[Optimizer] = ()) -> None:
         """Take note of the loss of the step to come: an L1 loss can be infinite while its gradient is not.
 
         Args:
             loss (Tensor): Of the whole step, unscaled.
             scale (Tensor | None): What a GradScaler has multiplied it by for fp16's backward. Above 1, a gradient that
                 overflows is how the scaler finds its scale: the step is skipped, but not held against the run.
+            together (Sequence[Optimizer]): Those whose steps are all made or none, after this call; their gradients
+                are there. Without it each optimizer is judged by its own gradient.
         """
         self._loss, self._scale = loss.detach(), scale
+        self._judged = self._judge(together) if together else {}
 
     def _before_step(self, optimizer: Any, *_: object) -> None:
         optimizer.grad_scale, optimizer.found_inf = None, self._look(optimizer)
 
     def _look(self, optimizer: Optimizer) -> Tensor:
         """Clip the gradient of a step to come; 1 where the step is not to be made, else 0, on the device."""
-        parameters = [p for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
-        norm = get_total_norm([p.grad for p in parameters])
-        verdict = self._verdict(norm)
+        if optimizer not in self._judged:
+            self._judged = self._judge([optimizer])
+        norm, found = self._judged.pop(optimizer)
+        if self.max_norm is not None:
+            clip_grads_with_norm_(_list_trained(optimizer), self.max_norm, norm)
+        return found
+
+    def _judge(self, optimizers: Sequence[Optimizer]) -> dict[Optimizer, tuple[Tensor, Tensor]]:
+        """One verdict on several gradients and the loss, the same on all ranks; each with the norm of its gradient."""
+        gradients = [[p.grad for p in _list_trained(optimizer) if p.grad is not None] for optimizer in optimizers]
+        norms = [get_total_norm(each) for each in gradients]
+        verdict = self._verdict(norms[0] if len(norms) == 1 else get_total_norm(norms))
         if self.rank is not None:
             torch.distributed.all_reduce(verdict, torch.distributed.ReduceOp.MAX)  # losses differ between ranks
         found, blamed = verdict.unbind()
-        if self.max_norm is not None:
-            clip_grads_with_norm_(parameters, self.max_norm, norm)
         self.found = found if self.found is None else torch.maximum(self.found, found)
         self._blamed = blamed if self._blamed is None else torch.maximum(self._blamed, blamed)
         self._loss = self._scale = None
-        return found
+        return {optimizer: (norm, found) for optimizer, norm in zip(optimizers, norms, strict=True)}
 
     def _verdict(self, norm: Tensor) -> Tensor:
         """(2,): whether the step is to be skipped, and whether that counts; 1 or 0 each."""
@@ -138,9 +150,9 @@ class StepGuard:
             lag = int(self.found.is_cuda)
             self.found = self._blamed = None
             while len(self._steps) > lag:
-                self._judge(self._steps.popleft(), folder)
+                self._read(self._steps.popleft(), folder)
 
-    def _judge(self, step: _Step, folder: Path) -> None:
+    def _read(self, step: _Step, folder: Path) -> None:
         if not step.bad:
             self.in_a_row = 0
             return
@@ -158,3 +170,7 @@ class StepGuard:
                 f'{step.iteration}: {what}; its batch is in {path}. Lower train.optim_g.lr, set '
                 'train.grad_clip, or look at the images; then go on with --auto_resume.'
             )
+
+
+def _list_trained(optimizer: Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group['params'] if p.grad is not None]

@@ -83,6 +83,24 @@ def test_views_are_those_of_the_formula(sharp, tmp_path):
     assert lq.shape == (2, 3, 20, 20)
 
 
+def test_a_discriminator_takes_for_real_what_is_not_sharpened_where_it_is_asked_to(tmp_path):
+    gan = {'gan_opt': {'type': 'GANLoss', 'gan_type': 'vanilla'}, 'optim_d': {'type': 'Adam', 'lr': 1e-3}}
+    usm = USMSharp()
+    for plain in (True, False):
+        opt = real_options(tmp_path, gt_usm=True, gt_size=40, gan_gt_usm=not plain)
+        opt['network_d'] = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 4}
+        opt['train'] |= gan
+        model, shown = build_model(opt), []
+        show = model.adversary.show
+        model.adversary.show = lambda real, output, show=show, shown=shown: (shown.append(real), show(real, output))
+        model.feed_data(fresh(1, side=80))
+        model.optimize_parameters(1)
+        assert torch.equal(usm(shown[0].contiguous()) if plain else shown[0], model.gt)
+        assert {'l_g_gan', 'l_d_real', 'l_d_fake'} <= model.get_current_log().keys()
+        model.feed_data(batch())  # brings its own pair
+        assert model.build_views(2)['lq'].real is None
+
+
 def test_clean_zoom_in_crops_are_parts_of_the_ground_truth(tmp_path):
     def crops_in_gt(**changes):
         model = build_model(real_options(tmp_path, **changes))

@@ -88,12 +88,15 @@ DUKD = {**L1, 'zoom_in': {'num': 1}, 'consistency': {'prob': 0.5}}
 
 def model_of(folder, network, train):
     opt = train_options(folder, **{'dukd_opt': DUKD, **train})
+    opt['network_d'] = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 4}
     if network:
         opt['network_g'] = opt['network_t'] = network
         save_weights(folder / 'teacher.pth', network)
     return build_model(opt)
 
 
+ADVERSARIAL = {'gan_opt': {'type': 'GANLoss', 'gan_type': 'vanilla', 'loss_weight': 0.1},
+               'optim_d': {'type': 'Adam', 'lr': 1e-3}}  # fmt: skip
 CASES = {
     'EDSR': ({}, {}, False),
     'clipped parts': ({}, {'grad_clip': 1.0, 'accumulate': 2, 'channels_last': True}, False),
@@ -101,6 +104,8 @@ CASES = {
     'in the batch': ({}, {'dukd_opt': {**DUKD, 'in_batch': 0.5}}, False),
     'in the batch, cached': ({}, {'dukd_opt': {**DUKD, 'in_batch': 0.5}}, True),
     'SwinIR': (SWINIR, {}, False),
+    'a discriminator': ({}, ADVERSARIAL, False),
+    'a discriminator alone': ({}, {**ADVERSARIAL, 'net_d_init_iters': 2}, False),
 }
 
 
@@ -120,7 +125,7 @@ def test_a_step_reads_nothing(tmp_path, network, train, cached):
 
     step(1)  # the first may: networks move their constants, masks are made
     assert waits(lambda: step(2)) == []
-    assert torch.isfinite(model.log_dict['l_zoom_in'])
+    assert torch.isfinite(model.log_dict['l_d_real' if 'net_d_init_iters' in train else 'l_zoom_in'])
 
 
 @pytest.mark.parametrize(('network', 'train', 'cached'), CASES.values(), ids=CASES)
@@ -128,14 +133,15 @@ def test_a_step_sends_nothing_but_its_batch(tmp_path, monkeypatch, network, trai
     """Forward and backward on torch's meta device, which like a GPU takes no tensor of the host's and has no values."""
     model = model_of(tmp_path, network, train)
     model.device = torch.device('meta')
-    for net in (model.net_g, model.net_t):
+    for net in (model.net_g, model.net_t, *([model.net_d] if model.adversary else [])):
         net.to('meta')
     model.generator = SimpleNamespace(device=model.device, manual_seed=lambda seed: None)  # the meta device has none
     for name in ('rand', 'randint'):
         draw = getattr(torch, name)
         monkeypatch.setattr(torch, name, lambda *args, generator=None, draw=draw, **named: draw(*args, **named))
     updated = []
-    monkeypatch.setattr(model, '_update', updated.append)  # Adam knows no meta device; the test above has it
+    # Adam knows no meta device; the test above has it.
+    monkeypatch.setattr(model, '_update', lambda loss, *_: updated.append(loss))
     data = batch(samples=4) | (brought(4) if cached else {})
     model.feed_data(data)
     model.optimize_parameters(1)  # networks move their constants, masks are made

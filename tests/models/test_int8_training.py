@@ -44,6 +44,22 @@ def train(model, iterations):
     return model
 
 
+def test_a_student_of_int8_trains_with_a_discriminator(opt):
+    opt['network_d'] = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 4}
+    opt['train'] |= {'gan_opt': {'type': 'GANLoss', 'gan_type': 'hinge'}, 'optim_d': {'type': 'Adam', 'lr': 1e-3},
+                     'net_d_iters': 2}  # fmt: skip
+    model = build_model(opt)
+    shown, show = [], model.adversary.show
+    model.adversary.show = lambda real, output: (shown.append(output.detach().clone()), show(real, output))
+    train(model, [1])  # the discriminator alone
+    with torch.no_grad():
+        student = model.int8.wrap(model.net_g)(batch(seed=1)['lq'])
+    torch.testing.assert_close(shown[0], student, rtol=0, atol=1e-6)
+    assert not torch.equal(shown[0], model.net_g(batch(seed=1)['lq']))
+    train(model, [2])
+    assert model.get_current_log()['l_g_gan'] != 0
+
+
 def answer(model, lq):
     model.feed_data({'lq': lq})
     model.test()

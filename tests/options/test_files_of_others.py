@@ -60,6 +60,14 @@ CASES = {
          'train.gan_opt': {'type': 'GANLoss', 'gan_type': 'vanilla'}, 'train.net_d_iters': 1,
          'train.net_d_init_iters': 0}, [],
     ),
+    'ESRGAN with a teacher': (
+        {'model_type': 'DistillModel', 'network_t': TEACHER, 'path.pretrain_network_t': 't.pth', 'train.kd_opt': L1,
+         'network_d': {'type': 'VGGStyleDiscriminator', 'num_in_ch': 3, 'num_feat': 64},
+         'path.pretrain_network_d': None,
+         'datasets.train.gt_size': 128, 'train.optim_d': TRAIN['optim_g'], 'train.perceptual_opt': PERCEPTUAL,
+         'train.gan_opt': {'type': 'GANLoss', 'gan_type': 'vanilla', 'real_label_val': 1.0, 'fake_label_val': 0.0,
+                           'loss_weight': 5e-3}, 'train.net_d_iters': 1, 'train.net_d_init_iters': 0}, [],
+    ),
     'DAT': (
         {'datasets.train.task': 'SR', 'datasets.train.use_shuffle': True, 'datasets.val.task': 'SR',
          'val.use_chop': True}, ['task', 'use_shuffle', 'task'],

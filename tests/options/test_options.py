@@ -155,8 +155,9 @@ MISTAKES = [
     ({'path.pretrain_network_t': None},
      "path.pretrain_network_t: missing key: DUKDModel needs the teacher's weights."),
     ({'path.teacher': 'w.pth'},
-     'path.teacher: unknown key. Allowed: experiments_root, ignore_resume_networks, param_key_g, param_key_t, '
-     'pretrain_network_g, pretrain_network_t, results_root, resume_state, strict_load_g, strict_load_t.'),
+     'path.teacher: unknown key. Allowed: experiments_root, ignore_resume_networks, param_key_d, param_key_g, '
+     'param_key_t, pretrain_network_d, pretrain_network_g, pretrain_network_t, results_root, resume_state, '
+     'strict_load_d, strict_load_g, strict_load_t.'),
     ({'network_g.type': 'EDSRR'}, 'network_g.type: "EDSRR" is not registered. Did you mean "EDSR"? '
       'For one of your own, add --import FILE.py.'),
     ({'network_g.num_fead': 3}, 'network_g.num_fead: unknown key. Did you mean "num_feat"?'),

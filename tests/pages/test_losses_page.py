@@ -16,8 +16,9 @@ from tests.toys import REPOSITORY, batch, train_options
 PAGE = (REPOSITORY / 'docs' / 'losses.md').read_text(encoding='utf-8')
 
 
-def block(language):
-    (found,) = re.findall(rf'```{language}\n(.*?)```', PAGE, re.DOTALL)
+def block(language, word=''):
+    """The one block of code in this language that has the word."""
+    (found,) = (each for each in re.findall(rf'```{language}\n(.*?)```', PAGE, re.DOTALL) if word in each)
     return found
 
 
@@ -59,10 +60,18 @@ def test_the_example_is_a_method_that_trains_with_the_others(tmp_path):
 @pytest.mark.usefixtures('_registered')
 def test_the_options_of_the_page_pass():
     opt = options.load(REPOSITORY / 'options' / 'train_dukd_edsr_x4.yml')
-    opt['train'] |= yaml.safe_load(block('yaml'))['train']
+    opt['train'] |= yaml.safe_load(block('yaml', 'feature_opt'))['train']
     assert options.check(opt, Path('x.yml'), True) == []
     opt['train']['feature_opt']['cosine'] = {'type': 'CosineLoss', 'loss_weight': 0.1}
     assert options.check(opt, Path('x.yml'), True) == []
+
+
+def test_the_options_of_a_discriminator_pass():
+    opt = options.load(REPOSITORY / 'options' / 'train_dukd_edsr_x4.yml')
+    written = yaml.safe_load(block('yaml', 'gan_opt'))
+    for section in ('path', 'train'):
+        opt[section] |= written.pop(section)
+    assert options.check(opt | written, Path('x.yml'), True) == []
 
 
 def test_the_table_lists_every_loss_and_its_file():

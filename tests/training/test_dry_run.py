@@ -13,12 +13,13 @@ from basicsr.utils import get_root_logger
 from dukd_basicsr import options
 from dukd_basicsr.cli import main
 from dukd_basicsr.networks.weights import build_network
-from dukd_basicsr.training import dry_memory, dry_run
+from dukd_basicsr.training import dry_memory, dry_report, dry_run
 from tests.toys import REPOSITORY, STUDENT, TEACHER, THIN, save_weights
 
 FOLDER = REPOSITORY / 'options'
 SHIPPED = sorted(FOLDER.glob('train_*.yml'))
 TERMS = ['l_pix', 'l_kd', 'l_zoom_in', 'l_zoom_out_kd', 'l_zoom_out_pix']
+ADVERSARIAL = ['l_percep', 'l_g_gan', 'l_d_real', 'out_d_real', 'l_d_fake', 'out_d_fake']
 TWO = {'RCAN': {'num_group': 2}, 'SwinIR': {'depths': [2, 2], 'num_heads': [2, 2]}}
 """For FSP, which is about what lies between two blocks."""
 
@@ -31,7 +32,7 @@ def _empty_folder(tmp_path, monkeypatch):
 def thinned(file):
     """The options of a file with a few layers of each network and a patch of two or three windows."""
     opt = options.load(file)
-    for key in ('network_g', 'network_t'):
+    for key in ('network_g', 'network_t', 'network_d'):
         if key in opt:
             opt[key].update(THIN[opt[key]['type']] | (TWO.get(opt[key]['type'], {}) if '_fsp_' in file.name else {}))
     opt['datasets']['train']['gt_size'] = opt['scale'] * (24 if opt['scale'] == 3 else 16)
@@ -61,6 +62,41 @@ def test_all_that_a_run_will_do_in_its_course_is_tried_and_counted():
     assert found.batch_memory == pytest.approx(plain.batch_memory, rel=0.05)
 
 
+def test_a_discriminator_is_tried_and_counted_from_the_iteration_on_that_trains_both(capsys):
+    opt = thinned(FOLDER / 'train_dukd_edsr_x4.yml')
+    without = dry_run.measure(opt)
+    opt['network_d'] = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 32}
+    opt['train'] |= {'gan_opt': {'type': 'GANLoss', 'gan_type': 'hinge'}, 'optim_d': {'type': 'Adam', 'lr': 1e-4},
+                     'net_d_iters': 3, 'net_d_init_iters': 10}  # fmt: skip
+    found = dry_run.run(opt)
+    assert {'l_pix', *ADVERSARIAL[1:]} <= found.terms.keys()
+    parameters = found.discriminator.parameters
+    assert parameters == sum(each.numel() for each in build_network(opt['network_d']).parameters())
+    # Weights, gradient and Adam's two averages stay; 16 patches go through layers of 32 and more channels at full size.
+    assert found.batch_memory - without.batch_memory > 4 * (4 * parameters + 16 * 6 * 32 * 64 * 64)
+    text = capsys.readouterr().out
+    assert f'  discriminator: UNetDiscriminatorSN, {parameters / 1e6:.2f} M parameters, ' in text
+    assert ' for an HR patch of 64x64' in text
+    opt['network_d'] = {'type': 'VGGStyleDiscriminator', 'num_in_ch': 3, 'num_feat': 4, 'input_size': 256}
+    opt['datasets']['train']['gt_size'] = 256
+    assert dry_run.measure(opt).patch == 64  # of the run, although it is larger than what is tried without
+
+
+def test_what_a_graph_has_let_go_counts_no_longer():
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 8, 3), torch.nn.ReLU())
+    x = torch.rand(1, 3, 32, 32)
+    with dry_memory.count_saved(net) as once:
+        net(x).sum().backward()
+    with dry_memory.count_saved(net) as thrice:
+        for _ in range(3):
+            net(x).sum().backward()
+    with dry_memory.count_saved(net) as together:
+        (net(x).sum() + net(x).sum()).backward()
+    assert once[0] == 4 * (3 * 32**2 + 8 * 30**2 + 8 * 28**2)  # the input, and what each ReLU answers
+    assert thrice == once
+    assert together[0] == 2 * once[0] - 4 * 3 * 32**2  # of one input
+
+
 @pytest.mark.parametrize('arch', ['edsr', 'rcan', 'swinir'])
 def test_full_size(arch, tmp_path, capsys):
     file = FOLDER / f'train_dukd_{arch}_x4.yml'
@@ -87,6 +123,11 @@ def test_every_shipped_file(file, tmp_path):
     assert opt == before
     wanted = {'SRModel': 1, 'SwinIRModel': 1, 'DistillModel': 2, 'DUKDModel': 5, 'DUKDRealModel': 5}[opt['model_type']]
     features = [f'l_{name}' for name in opt['train'].get('feature_opt') or ()]
+    if '_gan_' in file.name:
+        assert [name for name in result.terms if name not in TERMS] == ADVERSARIAL
+        for name in ADVERSARIAL:
+            assert abs(result.terms.pop(name)) < 10
+        assert result.discriminator.network == opt['network_d']['type']
     assert list(result.terms) == TERMS[:wanted] + features
     off = set() if opt['train'].get('kd_opt') or wanted == 1 else {'l_kd'}
     if opt['model_type'] == 'DUKDRealModel':
@@ -235,5 +276,5 @@ def test_the_real_batch_is_what_is_trained_on(small):
     found = dry_run.measure(small)
     assert found.batch_seconds > 0
     patch = small['datasets']['train']['gt_size'] // small['scale']
-    text = dry_run._text(found, small)
+    text = dry_report.write_report(found, small)
     assert f'batch 4, LR patch {patch}x{patch}: about {found.batch_seconds:.3g} s' in text

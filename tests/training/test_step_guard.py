@@ -47,6 +47,36 @@ def test_a_step_without_finite_gradient_changes_nothing(warnings, tmp_path, valu
     assert (guard.skipped, guard.in_a_row) == (1, 0)
 
 
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+@pytest.mark.parametrize('spoiled', [0, 1])
+def test_steps_that_belong_together_are_all_made_or_none(warnings, tmp_path, value, spoiled):
+    parameters = [torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.full((3,), 2.0))]
+    optimizers = [torch.optim.Adam([parameters[0]], 0.1, fused=True), torch.optim.RMSprop([parameters[1]], 0.1)]
+    guard = StepGuard(3, 0.5, warnings.append)
+    for optimizer in optimizers:
+        guard.attach(optimizer)
+    before = [parameter.detach().clone() for parameter in parameters]
+    for iteration, bad in ((1, True), (2, False)):
+        for parameter in parameters:
+            parameter.grad = torch.full_like(parameter, 3.0)
+        parameters[spoiled].grad[1] = value if bad else 3.0
+        guard.watch(torch.ones(()), together=optimizers)
+        for optimizer in optimizers:
+            optimizer.step()
+        guard.after_step(iteration, {}, {}, tmp_path)
+        moved = [not torch.equal(a, b) for a, b in zip(before, parameters, strict=True)]
+        assert moved == [not bad, not bad]
+    assert all(parameter.grad.norm() == pytest.approx(0.5, rel=1e-4) for parameter in parameters)  # each its own
+    assert guard.skipped == 1
+    parameters[spoiled].grad = torch.full_like(parameters[spoiled], value)  # a verdict is of one step
+    parameters[1 - spoiled].grad = torch.ones_like(parameters[1 - spoiled])
+    before = [parameter.detach().clone() for parameter in parameters]
+    for optimizer in optimizers:
+        optimizer.step()
+    assert torch.equal(before[spoiled], parameters[spoiled])
+    assert not torch.equal(before[1 - spoiled], parameters[1 - spoiled])
+
+
 def test_an_infinite_loss_with_a_finite_gradient_is_skipped(warnings, tmp_path):
     """L1 against a target that is infinite: its gradient is a sign."""
     parameters, optimizer, guard = setup(warnings)

@@ -43,7 +43,7 @@ def check_files(opt: dict, root: Path, is_train: bool) -> None:
     paths = opt.get('path') or {}
     keys = ['pretrain_network_g']
     if is_train:
-        keys += ['pretrain_network_t', 'resume_state'] if asks_teacher(opt) else ['resume_state']
+        keys += ['pretrain_network_d', *(['pretrain_network_t'] if asks_teacher(opt) else []), 'resume_state']
     if is_train and is_cached(opt) and not report.errors:
         problem = find_misfit(opt, root)
         if problem:

@@ -17,7 +17,20 @@ from dukd_basicsr.options.schema.train import DukdLoss
 _LOSSES = (*BETWEEN_IMAGES, 'perceptual_opt')
 DUKD_MODELS = ('DUKDModel', 'DUKDRealModel')
 """Those that read `train.dukd_opt`."""
-TERMS = ('pix', 'kd', 'zoom_in', 'zoom_out_kd', 'zoom_out_pix', 'percep', 'style', 'fft', 'ldl')
+TERMS = (
+    'pix',
+    'kd',
+    'zoom_in',
+    'zoom_out_kd',
+    'zoom_out_pix',
+    'percep',
+    'style',
+    'fft',
+    'ldl',
+    'g_gan',
+    'd_real',
+    'd_fake',
+)
 """Names of the other losses in logs, after 'l_'."""
 DUKD_KEYS = ('zoom_in', 'zoom_out', 'consistency', 'schedule', 'in_batch')
 """Keys of `train.dukd_opt` that are not its criterion's."""

@@ -123,15 +123,16 @@ def check_training(o: Options, report: Report) -> None:
     if o.logger and o.logger.wandb and o.logger.wandb.project and o.logger.use_tb_logger is False:
         report.error('logger.wandb.project', 'wandb needs logger.use_tb_logger: true.')
     if o.train:
-        check_optimizer(o.train.optim_g, 'train.optim_g', report)
+        for name in ('optim_g', 'optim_d'):
+            check_optimizer(getattr(o.train, name), f'train.{name}', report)
         _check_scheduler(o.train, report)
 
 
-def check_optimizer(optimizer: Optimizer, key: str, report: Report) -> None:
+def check_optimizer(optimizer: Optimizer | None, key: str, report: Report) -> None:
     """What must agree between the arguments of an optimizer.
 
     Args:
-        optimizer (Optimizer): The typed section.
+        optimizer (Optimizer | None): The typed section.
         key (str): Its dotted key.
         report (Report): Collects the errors.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dukd_basicsr.options.report import Report
 from dukd_basicsr.options.rules.losses import DUKD_MODELS
 from dukd_basicsr.options.schema.file import Options
-from dukd_basicsr.options.schema.optimizers import FUSED, Sgd
+from dukd_basicsr.options.schema.optimizers import FUSED, Optimizer, Sgd
 from dukd_basicsr.options.schema.train import Train
 
 MODELS = ('DistillModel', *DUKD_MODELS)
@@ -43,9 +43,7 @@ def check_step(o: Options, batch_size: int | None, report: Report) -> None:
 
 def _check_fp16(num_gpu: object, train: Train, report: Report) -> None:
     teacher = train.teacher_opt.precision if train.teacher_opt else None
-    optimizer = train.optim_g
-    damped = isinstance(optimizer, Sgd) and optimizer.dampening
-    if train.amp == 'fp16' and optimizer and optimizer.type and (optimizer.type not in FUSED or damped):
+    if train.amp == 'fp16' and not all(map(_is_fused, (train.optim_g, train.optim_d))):
         report.error(
             'train.amp',
             f'fp16 finds its scale by steps that are skipped, for which an optimizer must be fused: {", ".join(FUSED)} '
@@ -54,6 +52,12 @@ def _check_fp16(num_gpu: object, train: Train, report: Report) -> None:
     for key, value in (('train.amp', train.amp), ('train.teacher_opt.precision', teacher)):
         if value == 'fp16' and num_gpu == 0:
             report.error(key, 'fp16 needs a GPU, but num_gpu: 0; write bf16 or leave it out.')
+
+
+def _is_fused(optimizer: Optimizer | None) -> bool:
+    if optimizer is None or not optimizer.type:  # not there, or said of the key itself
+        return True
+    return optimizer.type in FUSED and not (isinstance(optimizer, Sgd) and optimizer.dampening)
 
 
 def _check_int8(o: Options, train: Train, report: Report) -> None:

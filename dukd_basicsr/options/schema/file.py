@@ -79,6 +79,9 @@ class Paths:
     pretrain_network_t: str | list[str] | None = key('weights of the teacher; of several as a list', default=None)
     param_key_t: str | None = key('where in that file they are', default='params')
     strict_load_t: bool = key('whether that file must fit exactly', default=True)
+    pretrain_network_d: str | None = key('weights that the discriminator starts from', default=None)
+    param_key_d: str | None = key('where in that file they are', default='params')
+    strict_load_d: bool = key('whether that file must fit exactly', default=True)
     resume_state: str | None = key('a training state to go on from', default=None)
     experiments_root: str | None = key('the folder of training runs, ~ for experiments', default=None)
     results_root: str | None = key('the folder of tests, ~ for results', default=None)
@@ -154,6 +157,9 @@ class Options:
     datasets: dict[str, Any] = key('train and val, val_1, ...; or test, test_1, ...')
     network_g: dict[str, Any] = key('the student, e.g. {type: EDSR, num_in_ch: 3, num_out_ch: 3}')
     network_t: dict[str, Any] | list[dict[str, Any]] | None = key('the teacher; several as a list', default=None)
+    network_d: dict[str, Any] | None = key(
+        'the discriminator of train.gan_opt, e.g. {type: UNetDiscriminatorSN, num_in_ch: 3, num_feat: 64}', default=None
+    )
     path: Paths = key('weights to start from; at least resume_state: ~')
     train: Train | None = key('how to train', default=None)
     val: Validation | None = key('how to validate or test', default=None)

@@ -61,6 +61,9 @@ class RealOptions(Options):
     """
 
     gt_usm: bool = key('whether HR images are sharpened, true or false')
+    gan_gt_usm: bool = key(
+        "whether a discriminator's real images are sharpened where gt_usm is; false in Real-ESRGAN", default=True
+    )
     zoom_in_degraded: bool = key('whether zoom-in crops are degraded, all but their size', default=True)
     gt_size: int = key('the side of an HR patch, as in datasets.train', least=1, most=400)
     queue_size: int = key(

@@ -74,6 +74,27 @@ class PerceptualLoss:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GanLoss:
+    """`train.gan_opt`: what the student and network_d train each other by, as in BasicSR's SRGANModel."""
+
+    type: Literal['GANLoss', 'MultiScaleGANLoss'] = key('the loss, e.g. GANLoss')
+    gan_type: Literal['vanilla', 'lsgan', 'wgan', 'wgan_softplus', 'hinge'] = key(
+        'how scores become a loss: cross-entropy, squares, scores themselves, softplus, hinge; e.g. vanilla'
+    )
+    real_label_val: float = key('the score of real images, for vanilla and lsgan', default=1.0)
+    fake_label_val: float = key("the score of the student's images, for vanilla and lsgan", default=0.0)
+    loss_weight: float = key("the factor of the student's term; the discriminator's is 1", default=1.0, least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherGanLoss:
+    """`train.gan_opt` of another registered loss, called as GANLoss is; other keys are its arguments."""
+
+    OPEN: ClassVar[bool] = True
+    type: str = key('the loss, e.g. GANLoss')
+
+
+@dataclass(frozen=True, kw_only=True)
 class ZoomIn:
     """LR-sized crops of the HR patch, labelled by the teacher alone (AugKD section 3.3)."""
 
@@ -211,6 +232,15 @@ class Train:
     perceptual_opt: PerceptualLoss | None = key('features of VGG against ground truth', default=None)
     fft_opt: Loss | None = key('spectra against ground truth, e.g. {type: FFTLoss, loss_weight: 0.05}', default=None)
     ldl_opt: Loss | None = key('artifacts against ground truth, by the EMA; e.g. {type: L1Loss}', default=None)
+    gan_opt: GanLoss | OtherGanLoss | None = key(
+        'student against network_d, which learns beside it, e.g. {type: GANLoss, gan_type: vanilla, loss_weight: 0.1}',
+        default=None,
+    )
+    optim_d: Optimizer | None = key(
+        'the optimizer of network_d, e.g. {type: Adam, lr: !!float 1e-4}; the scheduler is that of both', default=None
+    )
+    net_d_iters: int = key('the student is trained in every so many iterations, network_d in all', default=1, least=1)
+    net_d_init_iters: int = key('iterations before the student is trained too', default=0, least=0)
     grad_clip: float | None = key('largest norm of the gradient, ~ for any', default=None, above=0)
     nonfinite_limit: int = key(
         'steps in a row without a finite loss or gradient before the run stops', default=10, least=1

@@ -11,14 +11,15 @@ FLOAT = 4
 """Bytes of a number."""
 
 
-def checkpoint_bytes(parameters: int, ema: bool) -> int:
-    """Bytes of one generation: the network, its EMA, and Adam's two averages in the training state.
+def checkpoint_bytes(parameters: int, ema: bool, beside: int = 0) -> int:
+    """Bytes of one generation: the networks, the student's EMA, and Adam's two averages in the training state.
 
     Args:
         parameters (int): Of the student.
         ema (bool): Whether there is an averaged student.
+        beside (int): Parameters of a discriminator.
     """
-    return FLOAT * parameters * (3 + ema)
+    return FLOAT * (parameters * (3 + ema) + 3 * beside)
 
 
 def generations_to_come(opt: Mapping[str, Any], done: int = 0) -> int:
@@ -37,7 +38,7 @@ def generations_to_come(opt: Mapping[str, Any], done: int = 0) -> int:
     return come if keep is None else min(come, keep + _best(opt) + 1)
 
 
-def disk_warning(opt: Mapping[str, Any], parameters: int, folder: Path, done: int = 0) -> str | None:
+def disk_warning(opt: Mapping[str, Any], parameters: int, folder: Path, done: int = 0, beside: int = 0) -> str | None:
     """A sentence where a run's checkpoints will not fit.
 
     Args:
@@ -45,8 +46,9 @@ def disk_warning(opt: Mapping[str, Any], parameters: int, folder: Path, done: in
         parameters (int): Of the student.
         folder (Path): Where `experiments/` is or will be.
         done (int): Iterations of a resumed run.
+        beside (int): Parameters of a discriminator.
     """
-    size = checkpoint_bytes(parameters, bool(opt['train'].get('ema_decay')))
+    size = checkpoint_bytes(parameters, bool(opt['train'].get('ema_decay')), beside)
     there = next(each for each in (folder, *folder.parents) if each.exists())
     number, free = generations_to_come(opt, done), shutil.disk_usage(there).free
     if number * size <= free:

@@ -76,8 +76,10 @@ def check_packages(opt: Mapping[str, Any]) -> None:
             raise UserError(f'logger.{key} needs the package {package}; install it, or write {off}.')
 
 
-def check_resumed(opt: Mapping[str, Any], launch: Launch, student: nn.Module) -> int:
-    """Check that the state to go on from is of this student: the weights saved with it fit.
+def check_resumed(
+    opt: Mapping[str, Any], launch: Launch, student: nn.Module, discriminator: nn.Module | None = None
+) -> int:
+    """Check that the state to go on from is of these networks: the weights saved with it fit.
 
     Whether the state is complete is for `compat.load_resume_state` to say.
 
@@ -85,6 +87,7 @@ def check_resumed(opt: Mapping[str, Any], launch: Launch, student: nn.Module) ->
         opt (Mapping): The checked options.
         launch (Launch): The command line.
         student (nn.Module): Takes the weights where they fit.
+        discriminator (nn.Module | None): So does this one, where there is one.
 
     Returns:
         int: The iteration of the state; 0 without one.
@@ -95,14 +98,15 @@ def check_resumed(opt: Mapping[str, Any], launch: Launch, student: nn.Module) ->
     state = _find_state(opt, launch)
     if state is None or not state.stem.isdigit():
         return 0
-    path = state.parent.parent / 'models' / f'net_g_{state.stem}.pth'
-    if 'network_g' not in (opt['path'].get('ignore_resume_networks') or ()):
-        try:
-            weights = read_weights(path)
-        except UserError:
-            return 0
-        key = '--auto_resume' if launch.auto_resume else 'path.resume_state'
-        load_into(student, weights, f'{key}: {path}')
+    key = '--auto_resume' if launch.auto_resume else 'path.resume_state'
+    for letter, net in (('g', student), ('d', discriminator)):
+        path = state.parent.parent / 'models' / f'net_{letter}_{state.stem}.pth'
+        if net is not None and f'network_{letter}' not in (opt['path'].get('ignore_resume_networks') or ()):
+            try:
+                weights = read_weights(path)
+            except UserError:
+                return 0
+            load_into(net, weights, f'{key}: {path}')
     return int(state.stem)
 
 
@@ -116,8 +120,11 @@ def _find_state(opt: Mapping[str, Any], launch: Launch) -> Path | None:
     return Path(given).expanduser() if given else None
 
 
-def warn_of_full_disk(opt: Mapping[str, Any], student: nn.Module, done: int, root: Path) -> None:
+def warn_of_full_disk(
+    opt: Mapping[str, Any], student: nn.Module, done: int, root: Path, discriminator: nn.Module | None = None
+) -> None:
     """One line on stderr where the checkpoints from iteration `done` on will not fit on the disk."""
-    warning = disk_warning(opt, count_parameters(student), root.absolute(), done)
+    beside = 0 if discriminator is None else count_parameters(discriminator)
+    warning = disk_warning(opt, count_parameters(student), root.absolute(), done, beside)
     if warning and os.environ.get('RANK', '0') == '0':
         sys.stderr.write(f'basicsr train: warning: {warning}\n')

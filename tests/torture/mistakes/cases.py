@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.torture.mistakes.adversarial import ADVERSARIAL
 from tests.torture.mistakes.case import Case
 from tests.torture.mistakes.checkpoints import CHECKPOINTS
 from tests.torture.mistakes.command import COMMAND
@@ -14,6 +15,7 @@ CASES: dict[str, list[Case]] = {
     'Keys': KEYS,
     'Values': VALUES,
     'Networks and losses': NETWORKS,
+    'Discriminators': ADVERSARIAL,
     'Data': DATA,
     'Checkpoints': CHECKPOINTS,
     'Machine and command line': COMMAND,

@@ -42,8 +42,8 @@ COMMAND = [
          argv=('--force_yml', 'train:total_iter=[__import__("os").system("touch evil")]')),
     Case('`--force_yml` with code as a key',
          'x.yml: train"];__import__("os").system("touch evil");opt["a: unknown key. Allowed: datasets, dist_params, '
-         'find_unused_parameters, logger, manual_seed, model_type, name, network_g, network_t, num_gpu, path, scale, '
-         'train, val.',
+         'find_unused_parameters, logger, manual_seed, model_type, name, network_d, network_g, network_t, num_gpu, '
+         'path, scale, train, val.',
          argv=('--force_yml', 'train"];__import__("os").system("touch evil");opt["a=1')),
     Case('a training file for `basicsr test`',
          ['x.yml: datasets.train: a test knows the datasets test, test_1, ....',

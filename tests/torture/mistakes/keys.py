@@ -23,9 +23,9 @@ KEYS = [
           "x.yml: path.pretrain_network_t: missing key: DUKDModel needs the teacher's weights."],
          {'path.pretrained_network_t': 'teacher.pth', 'path.pretrain_network_t': DELETE}),
     Case('`path.teacher`, of which BasicSR would make a folder',
-         'x.yml: path.teacher: unknown key. Allowed: experiments_root, ignore_resume_networks, param_key_g, '
-         'param_key_t, pretrain_network_g, pretrain_network_t, results_root, resume_state, '
-         'strict_load_g, strict_load_t.',
+         'x.yml: path.teacher: unknown key. Allowed: experiments_root, ignore_resume_networks, param_key_d, '
+         'param_key_g, param_key_t, pretrain_network_d, pretrain_network_g, pretrain_network_t, results_root, '
+         'resume_state, strict_load_d, strict_load_g, strict_load_t.',
          {'path.teacher': 'teacher.pth'}),
     Case('`train.ema_decai`',
          'x.yml: train.ema_decai: unknown key. Did you mean "ema_decay"?',
