@@ -6,7 +6,14 @@ import itertools
 
 from options.generate.methods import RIVALS
 from options.generate.networks import ACROSS, PAPER, SCALES
-from options.generate.other_files import FIRST_LINE, REAL_SWINIR, write_real_file, write_test_file
+from options.generate.other_files import (
+    FIRST_LINE,
+    REAL_GAN,
+    REAL_SWINIR,
+    write_real_file,
+    write_real_gan_file,
+    write_test_file,
+)
 from options.generate.training import Training
 
 
@@ -21,6 +28,7 @@ def write_family() -> dict[str, str]:
     trainings += [Training(method, arch, arch, 4) for method in RIVALS for arch in PAPER]
     trainings += [Training(method, 'edsr_f64b16', 'edsr_f64b16', 4) for method in ('dukd_', 'kd_', '')]
     trainings += [Training(method, 'edsr', 'edsr', 4, data='DF2K') for method in ('kd_', '')]
-    files = {training.file: training.write() for training in trainings} | {REAL_SWINIR: write_real_file()}
+    files = {training.file: training.write() for training in trainings}
+    files |= {REAL_SWINIR: write_real_file(), REAL_GAN: write_real_gan_file()}
     files |= {f'test_{arch}_x{scale}.yml': write_test_file(arch, scale) for arch in PAPER for scale in SCALES}
     return {name: FIRST_LINE + text for name, text in files.items()}

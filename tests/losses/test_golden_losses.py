@@ -23,6 +23,7 @@ THIN = {
     'SRVGGNetCompact': {'num_feat': 8, 'num_conv': 2},
     'ECBSR': {'num_block': 1, 'num_channel': 8},
     'SPAN': {'feature_channels': 8},
+    'UNetDiscriminatorSN': {'num_feat': 4},
 }
 SAMPLES = {f'train_rkd_{arch}_x4.yml': 3 for arch in ('edsr', 'rcan', 'swinir')}
 """Of a batch, where two have no angles."""
@@ -46,7 +47,7 @@ def losses(file, folder):
     from tests.toys import batch, save_vgg, save_weights
 
     opt = yaml.safe_load(file.read_text())
-    for key in ('network_g', 'network_t'):
+    for key in ('network_g', 'network_t', *(['network_d'] if 'network_d' in opt else [])):
         opt[key] |= THIN[opt[key]['type']] | (TWO.get(opt[key]['type'], {}) if '_fsp_' in file.name else {})
     torch.manual_seed(1)
     save_weights(folder / 'teacher.pth', opt['network_t'])
@@ -54,6 +55,7 @@ def losses(file, folder):
         if 'vgg' in loss:
             loss['vgg'] = save_vgg(folder / 'vgg.pth')
     opt |= {'num_gpu': 0, 'is_train': True, 'dist': False, 'rank': 0, 'world_size': 1, 'datasets': {}}
+    opt['dry_run'] = 'perceptual_opt' in opt['train']  # VGG of random weights, where its file would be fetched
     opt['path'] = {'pretrain_network_t': str(folder / 'teacher.pth')}
     torch.manual_seed(2)
     model = build_model(opt)

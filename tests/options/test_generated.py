@@ -61,6 +61,7 @@ def test_the_family_is_complete():
     rivals = {f'train_{method}_{arch}_x4.yml' for method in RIVALS for arch in NETWORKS}
     smaller = {f'train_{method}edsr_f64b16_x4.yml' for method in ('', 'kd_', 'dukd_')}
     further = {'train_edsr_x4_df2k.yml', 'train_kd_edsr_x4_df2k.yml', 'train_dukd_real_swinir_x4.yml'}
+    further.add('train_dukd_real_gan_rrdb_to_compact_x4.yml')
     assert names == own | tests | examples | rivals | smaller | further
 
 
@@ -70,7 +71,7 @@ def test_check_names_what_differs_and_writes_nothing(tmp_path):
     shutil.copy(FOLDER / REAL, copied)
     command = [sys.executable, '-m', 'options.generate']
     run = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
-    assert run(command).stdout.count(b' written') == 80
+    assert run(command).stdout.count(b' written') == 81
     assert run([*command, '--check']).stdout == b''
     changed = copied / 'train_kd_rcan_x3.yml'
     text = changed.read_bytes().replace(b'loss_weight: 1.0', b'loss_weight: 2.0')
@@ -148,6 +149,22 @@ def test_the_real_world_pair_differs_in_its_networks_only():
     for opt in (swinir, compact):
         del opt['name'], opt['network_g'], opt['network_t'], opt['path']['pretrain_network_t'], opt['gt_usm']
     assert swinir == compact
+
+
+def test_the_adversarial_file_goes_on_from_the_student_of_the_other():
+    gan, first = load('train_dukd_real_gan_rrdb_to_compact_x4.yml'), load('train_dukd_real_rrdb_to_compact_x4.yml')
+    assert gan['path'].pop('pretrain_network_g') == f'experiments/{first["name"]}/models/net_g_400000.pth'
+    assert gan['path'].pop('param_key_g') == 'params_ema'
+    assert gan['path'].pop('pretrain_network_d') is None
+    assert count_parameters(build_network(gan.pop('network_d'))) == 4_376_897
+    assert gan.pop('gan_gt_usm') is False
+    assert gan['train'].pop('optim_d') == gan['train']['optim_g']
+    for name in ('perceptual_opt', 'gan_opt', 'net_d_iters', 'net_d_init_iters'):
+        del gan['train'][name]
+    for opt in (gan, first):
+        del opt['name'], opt['train']['optim_g']['lr'], opt['train']['scheduler']['milestones']
+    del first['path']['pretrain_network_g']
+    assert gan == first
 
 
 @pytest.mark.parametrize(
