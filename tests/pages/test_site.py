@@ -23,20 +23,24 @@ def build(folder, target):
 
 
 class Page(HTMLParser):
-    """What a page links to, the places in it that can be linked to, and its words."""
+    """What a page links to, the places in it that can be linked to, and its words outside of code."""
 
     def __init__(self, file):
         super().__init__()
-        self.links, self.places, self.words = [], set(), ''
+        self.links, self.places, self.words, self.code = [], set(), '', 0
         self.feed(file.read_text(encoding='utf-8'))
 
     def handle_starttag(self, tag, attributes):
         given = dict(attributes)
+        self.code += tag == 'pre'
         self.places |= {given['id']} if 'id' in given else set()
         self.links += [given[name] for name in ('href', 'src') if given.get(name)]
 
+    def handle_endtag(self, tag):
+        self.code -= tag == 'pre'
+
     def handle_data(self, data):
-        self.words += data
+        self.words += '' if self.code else data
 
 
 @pytest.fixture(scope='module')
