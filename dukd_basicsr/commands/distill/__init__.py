@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '-opt', type=Path, metavar='FILE', help='options file of the teacher, if its weights do not tell it'
     )
     parser.add_argument('--real', action='store_true', help="Real-ESRGAN's degradations instead of bicubic, for x4")
+    parser.add_argument('--int8', action='store_true', help='refine the student for int8 after its training')
     parser.add_argument('-o', '--out', type=Path, metavar='DIR', help='default: distilled/TEACHER_to_STUDENT')
     parser.add_argument('--plan', action='store_true', help='print what would be done and how long it takes, and stop')
 

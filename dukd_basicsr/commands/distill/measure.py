@@ -6,6 +6,7 @@ import logging
 import statistics
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import yaml
 
 from dukd_basicsr import options
 from dukd_basicsr.commands.distill.options_file import Settings, write_options
+from dukd_basicsr.commands.distill.refinement import stand_in
 from dukd_basicsr.training import dry_run
 
 TRIES, ENOUGH = 3, 10.0
@@ -48,6 +50,12 @@ def measure_step(settings: Settings, teacher: Path, cached: bool) -> float:
     """
     opt = read_text(write_options(replace(settings, cached=cached), ()))
     opt['path']['pretrain_network_t'] = str(teacher)
+    with stand_in(settings) if settings.refines else nullcontext() as student:
+        opt['path']['pretrain_network_g'] = student
+        return _repeat(opt)
+
+
+def _repeat(opt: Mapping[str, Any]) -> float:
     found, started = list[float](), time.monotonic()
     logging.disable(logging.WARNING)  # of each parameter that is fixed
     try:

@@ -9,6 +9,13 @@ from typing import Any
 
 import yaml
 
+from dukd_basicsr.commands.distill.int8_options import (
+    explain_rate,
+    explain_way,
+    write_gpus,
+    write_roundings,
+    write_start,
+)
 from dukd_basicsr.commands.distill.real_options import read_degradation, read_kernels
 
 CROPS = 16
@@ -52,6 +59,8 @@ class Settings:
     channels_last: bool = False
     bf16: bool = False
     """Whether convolutions are computed in bfloat16; weights, losses and validation stay float32."""
+    refines: str = ''
+    """The checkpoint of the trained student that is refined for int8; empty for a training of its own."""
 
     @property
     def model(self) -> str:
@@ -120,7 +129,7 @@ def write_options(settings: Settings, head: Sequence[str]) -> str:
         f'{lines}\n# general settings\n'
         f'name: {settings.name}  # of the folder in experiments/, where basicsr distill looks for the student\n'
         f'model_type: {settings.model}\nscale: {settings.scale}\n'
-        f'num_gpu: auto  # all GPUs; 0 for the CPU\nmanual_seed: 10\n\n{_write_degradation(settings)}'
+        f'{write_gpus(settings.refines)}\nmanual_seed: 10\n\n{_write_degradation(settings)}'
         f'{_write_datasets(settings)}\n# network structures\n{_write_network("network_g", settings.student)}\n'
         f'{_write_network("network_t", settings.teacher)}\n{_write_paths(settings)}\n'
         f'# training settings\ntrain:\n{_write_schedule(settings)}\n{_write_losses(settings)}\n'
@@ -179,8 +188,7 @@ def _plain(value: Any) -> Any:
 def _write_paths(settings: Settings) -> str:
     file = yaml.safe_dump(settings.teacher_file, default_style='"', width=math.inf).strip()
     return (
-        '# path\npath:\n  pretrain_network_g: ~  # a checkpoint of the student, to start from it\n'
-        '  strict_load_g: true\n'
+        f'# path\npath:\n{write_start(settings.refines)}  strict_load_g: true\n'
         f'  pretrain_network_t: {file}\n'
         '  param_key_t: params_ema  # params is taken where the file has no averaged weights\n'
         '  strict_load_t: true\n  resume_state: ~  # basicsr train --auto_resume finds the newest\n'
@@ -191,14 +199,15 @@ def _write_schedule(settings: Settings) -> str:
     return (
         f'  total_iter: {settings.iterations}\n  warmup_iter: -1  # no warm up\n  ema_decay: {settings.ema}\n'
         '  optim_g:\n    type: Adam\n'
-        f'    lr: !!float {settings.rate:.1e}  # small students want a high one (docs/distill.md)\n'
+        f'    lr: !!float {settings.rate:.1e}  # {explain_rate(settings.refines)}\n'
         '    weight_decay: 0\n    betas: [0.9, 0.99]\n\n'
         '  scheduler:  # half a cosine, which ends with the run: change it with total_iter\n'
         f'    type: CosineAnnealingRestartLR\n    periods: [{settings.iterations}]\n    restart_weights: [1]\n'
         '    eta_min: !!float 1e-7\n\n'
-        '  # how it is computed; measured on the machine that this file was written on: the quickest there\n'
+        f'  # how it is computed; {explain_way(settings.refines)}\n'
         f'  channels_last: {str(settings.channels_last).lower()}  # true: another order of the weights in memory\n'
         f'  amp: {"bf16" if settings.bf16 else "~"}  # bf16: convolutions in bfloat16; ~: all in float32\n\n'
+        f'{write_roundings(settings.refines)}'
         '  keep_checkpoints: 2  # the last ones, and the best of each metric\n'
         '  teacher_opt:\n    precision: fp32  # bf16 is faster where the hardware has it, for 0.02 dB\n'
         '    val_images: 0  # the teacher is measured by basicsr benchmark\n'

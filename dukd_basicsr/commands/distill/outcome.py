@@ -12,19 +12,26 @@ import cv2
 from torch.utils.data import Subset
 
 from dukd_basicsr import options
+from dukd_basicsr.commands.distill.refinement import FORM
 from dukd_basicsr.errors import format_count
 from dukd_basicsr.evaluation.benchmark.measure import ImageResult, build_dataset, evaluate
 from dukd_basicsr.evaluation.benchmark.protocol import find_common_protocol
 from dukd_basicsr.evaluation.benchmark.rows import load_networks
 from dukd_basicsr.evaluation.report import Comparison, Form, Report, write_report
 from dukd_basicsr.networks.acceleration import find_device
-from dukd_basicsr.networks.export import PRECISIONS
 
 PICTURES = 4
 """Validation photographs that are compared."""
 _ITERATION = re.compile(r'\biter: *([\d,]+), lr:')
 _TERM = re.compile(r'\b(l_\w+): (\S+)')
 _METRIC = re.compile(r'^\t # (\w+): (\S+)')
+FORMS = {
+    'fp32': 'fp32',
+    'fp16': 'fp16',
+    'int8': 'int8, calibrated after training',
+    FORM: 'int8, trained for',
+}
+"""The exported forms, by the end of their file's name, and what they are called."""
 _DIGITS = {'psnr': 3, 'ssim': 4}
 Curves = dict[str, list[tuple[int, float]]]
 
@@ -62,7 +69,7 @@ def write_outcome(
         title=title,
         facts=tuple(facts.items()),
         headers=('network', 'parameters', 'multiply-accumulates', 'ms an image', 'PSNR, dB', 'SSIM'),
-        rows=[_write_row(row, set_name) for row in rows],
+        rows=[_write_row(row, set_name, name) for row in rows],
         comparisons=_compare(root / f'{name}.yml'),
         forms=_list_forms(root, name, rows, set_name),
         curves=curves,
@@ -95,6 +102,23 @@ def judge(benchmark: Path, name: str) -> tuple[str, str | None]:
     )
 
 
+def compare_forms(benchmark: Path, name: str) -> str:
+    """The exported forms side by side, a line each: PSNR and milliseconds for an image of the validation set.
+
+    Args:
+        benchmark (Path): What `basicsr benchmark` has written as JSON.
+        name (str): The student's.
+    """
+    rows = {row['name']: row for row in json.loads(benchmark.read_text(encoding='utf-8'))['rows']}
+    width, lines = max(map(len, FORMS.values())), []
+    for form, label in FORMS.items():
+        row = rows.get(f'{name}_{form}')
+        if row is not None:
+            psnr = _format_score(next(iter(row['scores'].values())).get('psnr'), _DIGITS['psnr'])
+            lines.append(f'  {label:<{width}}  {psnr:>7} dB  {row["ms_per_image"]:7.1f} ms\n')
+    return ''.join(lines)
+
+
 def read_curves(log: str) -> Curves:
     """Terms and validation metrics by iteration, from the lines of BasicSR's log.
 
@@ -117,10 +141,12 @@ def read_curves(log: str) -> Curves:
     return {curve: sorted(points.items()) for curve, points in found.items()}
 
 
-def _write_row(row: Mapping[str, Any], set_name: str) -> list[str]:
+def _write_row(row: Mapping[str, Any], set_name: str, name: str) -> list[str]:
+    form = FORMS.get(row['name'].removeprefix(f'{name}_'))
+    label = f'{row["name"]} ({form})' if form else row['name']
     scores = row['scores'][set_name]
     cells = [_format_score(scores.get(metric), digits) for metric, digits in _DIGITS.items()]
-    return [row['name'], format_count(row['params']), format_count(row['macs']), f'{row["ms_per_image"]:.1f}', *cells]
+    return [label, format_count(row['params']), format_count(row['macs']), f'{row["ms_per_image"]:.1f}', *cells]
 
 
 def _format_score(score: float | None, digits: int) -> str:
@@ -133,7 +159,7 @@ def _list_forms(root: Path, name: str, rows: Sequence[Mapping[str, Any]], set_na
     model = root / 'experiments' / name / 'models' / 'net_g_latest.pth'
     forms = []
     for file in [model, *_find_exported(root, name)]:
-        title = 'PyTorch checkpoint' if file == model else f'ONNX {file.stem.rpartition("_")[2]}'
+        title = 'PyTorch checkpoint' if file == model else f'ONNX {FORMS[file.stem.removeprefix(f"{name}_")]}'
         row = by_name.get(name if file == model else file.stem)
         measured = (row['ms_per_image'], row['scores'][set_name].get('psnr')) if row else (None, None)
         forms.append(Form(f'{title}: {file.name}', file.stat().st_size, *measured))
@@ -141,7 +167,7 @@ def _list_forms(root: Path, name: str, rows: Sequence[Mapping[str, Any]], set_na
 
 
 def _find_exported(root: Path, name: str) -> list[Path]:
-    return [file for form in PRECISIONS if (file := root / 'exported' / f'{name}_{form}.onnx').is_file()]
+    return [file for form in FORMS if (file := root / 'exported' / f'{name}_{form}.onnx').is_file()]
 
 
 def _compare(file: Path) -> dict[str, Comparison]:

@@ -7,23 +7,31 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from datasets_prep.subimages import find_windows
 from dukd_basicsr.commands.distill import measure
+from dukd_basicsr.commands.distill.estimate import (
+    EXPORTING,
+    SCORING,
+    count_held_out,
+    estimate_stages,
+    measure_time_of,
+    refine_too,
+    take_for_a_million,
+)
 from dukd_basicsr.commands.distill.facts import describe_plan
 from dukd_basicsr.commands.distill.options_file import CROPS, SUB_IMAGE, Settings
-from dukd_basicsr.commands.distill.outcome import PICTURES
-from dukd_basicsr.commands.distill.photographs import HELD_OUT, LARGEST_HELD_OUT, Survey, survey
+from dukd_basicsr.commands.distill.photographs import HELD_OUT, Survey, survey
 from dukd_basicsr.commands.distill.real_options import SCALE
+from dukd_basicsr.commands.distill.refinement import fit_iterations, refine, spend
 from dukd_basicsr.commands.distill.request import Request
-from dukd_basicsr.commands.distill.students import Student, choose_student, measure_time
+from dukd_basicsr.commands.distill.students import choose_student, measure_time
 from dukd_basicsr.commands.distill.teacher import Teacher, recognise, try_out
 from dukd_basicsr.errors import UserError
 from dukd_basicsr.networks.build import build
-from dukd_basicsr.networks.cost import find_lr_size
 from dukd_basicsr.networks.deploy import deploy
 
 LATE_FROM = 10_000
@@ -33,14 +41,6 @@ SHORTEST = 50
 """Iterations that --hours must leave."""
 MOST_VALIDATIONS, VALIDATING = 8, 0.1
 """In the course of a training, and the share of its time that they may take; there is one at least."""
-_PREPARING = 0.15
-"""Seconds for a million HR pixels, of one CPU; like the next two from runs on two cores."""
-_EXPORTING = 5.0
-"""Of each of the three forms."""
-_SCORING = 0.4
-"""Of PSNR, SSIM and pictures, for a million HR pixels and each row of the table."""
-_ROWS = 6
-"""Bicubic, the student, its three exported forms, and the teacher."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class Plan:
     seconds: Mapping[str, float]
     """Stage to about how long it takes."""
     warnings: tuple[str, ...] = ()
+    int8: Settings | None = None
+    """Of the refinement for int8; None without one."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -62,7 +64,9 @@ class Plan:
     def from_json(cls, content: Mapping[str, Any]) -> Plan:
         """What `to_json` made."""
         settings = Settings(**content['settings'])
-        return cls(settings, content['facts'], content['seconds'], tuple(content['warnings']))
+        int8 = content.get('int8')
+        refined = None if int8 is None else Settings(**int8)
+        return cls(settings, content['facts'], content['seconds'], tuple(content['warnings']), refined)
 
 
 def make_plan(request: Request) -> tuple[Plan, Survey]:
@@ -103,8 +107,10 @@ def make_plan(request: Request) -> tuple[Plan, Survey]:
     live = quick if request.real else measure.measure_step(settings, request.teacher, cached=False)
     cached = math.inf if request.real else quick
     student_ms = measure_time_of(student)
-    seconds = _estimate(settings, found, teacher, student_ms)
-    settings = _choose_length(settings, request, live, cached, seconds)
+    seconds = estimate_stages(settings, found, teacher, student_ms)
+    refining = _measure_refining(settings, request) if request.int8 else (0.0, 0.0)
+    seconds |= refine_too(seconds, seconds['validation']) if request.int8 else {}
+    settings = _choose_length(settings, request, live, cached, seconds, refining)
     if settings.late:
         seconds['label'] *= 1 + CROPS * patch**2 / (SUB_IMAGE // teacher.scale) ** 2
     step = cached if settings.cached else live
@@ -112,44 +118,59 @@ def make_plan(request: Request) -> tuple[Plan, Survey]:
     if not settings.cached:
         del seconds['label']
     facts = describe_plan(request, settings, teacher, student, found, (live, cached, student_ms, quick / plain))
-    return Plan(settings, facts, {name: round(value, 1) for name, value in seconds.items()}, _warn(teacher)), found
+    plan = Plan(settings, facts, {name: round(value, 1) for name, value in seconds.items()}, _warn(teacher))
+    return (_with_refinement(plan, refining[settings.cached]) if request.int8 else plan), found
 
 
-def measure_time_of(student: Student) -> float:
-    """Milliseconds for a 1280x720 output; measured already where the student was chosen by it."""
-    return student.figures.ms or measure_time(deploy(build(student.network).eval()), student.scale)
+def add_refinement(plan: Plan, found: Survey, teacher: Path) -> Plan:
+    """The plan of a run that was begun without `--int8`, with the refinement; it comes on top of `--hours`.
+
+    Args:
+        plan (Plan): Its settings stay as they are.
+        found (Survey): The photographs.
+        teacher (Path): Its file.
+
+    Raises:
+        UserError: The student has other layers than convolutions.
+    """
+    settings = plan.settings
+    step = measure.measure_step(refine(settings), teacher, settings.cached)
+    student_ms = measure_time(deploy(build(settings.student).eval()), settings.scale)
+    validation = count_held_out(found) * (take_for_a_million(student_ms, settings.scale) + SCORING)
+    return _with_refinement(replace(plan, seconds={**plan.seconds, **refine_too(plan.seconds, validation)}), step)
 
 
-def _estimate(settings: Settings, found: Survey, teacher: Teacher, student_ms: float) -> dict[str, float]:
-    """Seconds of every stage but for the iterations of the training."""
-    scale = settings.scale
-    train = sum(each.width * each.height for each in found.train) / 1e6
-    sides = [(each.width, each.height) for each in found.held_out]
-    if not found.of_own:
-        sides = [(min(width, LARGEST_HELD_OUT), min(height, LARGEST_HELD_OUT)) for width, height in sides]
-    held_out = sum(width * height for width, height in sides) / 1e6
-    height, width = find_lr_size(scale)
-    for_student = student_ms / 1000 / (height * width) / scale**2 * 1e6  # for a million pixels of HR
-    for_teacher = teacher.seconds / scale**2 * 1e6
-    windows = sum(
-        len(find_windows(each.width, SUB_IMAGE, SUB_IMAGE)) * len(find_windows(each.height, SUB_IMAGE, SUB_IMAGE))
-        * min(each.width, SUB_IMAGE) * min(each.height, SUB_IMAGE)
-        for each in found.train
-    ) / 1e6  # fmt: skip
-    return {
-        'prepare': 2 + _PREPARING * (train + 2 * held_out),
-        'options': 0.1,
-        'label': 2 + windows * for_teacher,
-        'train': 5.0,
-        'validation': held_out * (for_student + _SCORING),
-        'export': 3 * _EXPORTING,
-        'report': 3 + min(1.0, PICTURES / len(sides)) * held_out * (for_teacher + for_student),
-        'benchmark': 3 + held_out * (for_teacher + 4 * for_student + _ROWS * _SCORING),
-    }
+def drop_refinement(plan: Plan) -> Plan:
+    """The plan without a refinement that has not been finished."""
+    dropped = {'refine': 0.0, 'export': EXPORTING}
+    seconds = {name: value - dropped.get(name, 0.0) for name, value in plan.seconds.items() if name != 'refine'}
+    return replace(
+        plan, int8=None, seconds=seconds, facts={word: line for word, line in plan.facts.items() if word != 'int8'}
+    )
+
+
+def _with_refinement(plan: Plan, step: float) -> Plan:
+    """With the settings, the time and the words of the refinement, whose iterations take `step` seconds."""
+    refined = refine(plan.settings)
+    seconds = {**plan.seconds, 'refine': round(plan.seconds['refine'] + refined.iterations * step, 1)}
+    fact = f'refined for it: {refined.iterations:,} iterations of {step:.3g} s, learning rate {refined.rate:g}'
+    return replace(plan, int8=refined, seconds=seconds, facts={**plan.facts, 'int8': fact})
+
+
+def _measure_refining(settings: Settings, request: Request) -> tuple[float, float]:
+    """Seconds of an iteration with labels made live, and from a cache."""
+    refined = refine(settings)
+    live = measure.measure_step(refined, request.teacher, cached=False)
+    return live, 0.0 if request.real else measure.measure_step(refined, request.teacher, cached=True)
 
 
 def _choose_length(
-    settings: Settings, request: Request, live: float, cached: float, seconds: Mapping[str, float]
+    settings: Settings,
+    request: Request,
+    live: float,
+    cached: float,
+    seconds: Mapping[str, float],
+    refining: tuple[float, float] = (0.0, 0.0),
 ) -> Settings:
     """Iterations, and the way to them that takes less time (or leaves more iterations of it).
 
@@ -159,17 +180,18 @@ def _choose_length(
     validation, label = seconds['validation'], seconds['label']
     if request.iterations is not None:
         total = request.iterations
-        by_cache = label + total * cached < total * live
+        by_label, from_cache = spend(total, live, refining[0]), label + spend(total, cached, refining[1])
+        by_cache = from_cache < by_label
         validations = _count_validations(min(label + total * cached, total * live), validation)
     else:
         others = sum(value for name, value in seconds.items() if name not in ('label', 'validation'))
         budget = 3600 * (request.hours or 0.0) - others
         validations = _count_validations(budget, validation)
         budget -= validations * validation
-        lengths = budget / live, (budget - label) / cached
+        lengths = fit_iterations(budget, live, refining[0]), fit_iterations(budget - label, cached, refining[1])
         by_cache, total = lengths[1] > lengths[0], _round_down(max(lengths))
         if total < SHORTEST:
-            least = others + validation + SHORTEST * live
+            least = others + validation + spend(SHORTEST, live, refining[0])
             raise UserError(
                 f'--hours {request.hours:g} leave no time to train in: all else takes about '
                 f'{format_time(others + validation)}; give at least --hours {math.ceil(least / 36) / 100:g}.'

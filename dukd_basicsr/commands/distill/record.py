@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dukd_basicsr.commands.distill.photographs import Photograph, Survey
-from dukd_basicsr.commands.distill.plan import Plan
+from dukd_basicsr.commands.distill.plan import Plan, add_refinement, drop_refinement
+from dukd_basicsr.commands.distill.refinement import STAGE
 from dukd_basicsr.commands.distill.request import Request
 from dukd_basicsr.data.atomic import write_result
 from dukd_basicsr.errors import UserError
@@ -58,10 +60,10 @@ class Record:
 
 
 def find_record(request: Request) -> Record | None:
-    """The record in the folder of a request; None where nothing has been begun there.
+    """The record in the folder of a request; None where nothing has been begun there. Nothing is written.
 
     One of another request counts as nothing where no stage of it is finished, so that a photograph that
-    `basicsr prepare` refuses can be removed.
+    `basicsr prepare` refuses can be removed. `--int8` makes no other request: its stage is added or left out.
 
     Raises:
         UserError: The folder holds something else, or the run of another request.
@@ -88,7 +90,23 @@ def find_record(request: Request) -> Record | None:
             f'{root} was begun with another request ({what}): give another folder, -o DIR, or '
             f'go on with: {record.command}'
         )
-    return record
+    return _follow(record, request)
+
+
+def _follow(record: Record, request: Request) -> Record:
+    """The record with the refinement for int8 if it is asked for now, and without it if it is not and not finished.
+
+    What is finished stays, whatever is asked for now.
+    """
+    plan = record.plan
+    if request.int8 and plan.int8 is None:
+        sys.stderr.write(f'basicsr distill: --int8 is new to {record.root}: measuring an iteration of it ...\n')
+        plan = add_refinement(plan, record.survey, request.teacher)
+    elif not request.int8 and plan.int8 is not None and STAGE not in record.done:
+        plan = drop_refinement(plan)
+    else:
+        return record
+    return replace(record, plan=plan, command=request.to_command())
 
 
 def _show(value: Any) -> str:

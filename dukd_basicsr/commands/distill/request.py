@@ -46,11 +46,14 @@ class Request:
     hours: float | None = None
     """One of the two is given."""
     real: bool = False
+    int8: bool = False
+    """Whether the student is refined for int8 after its training; a run may be asked for either, see `follow`."""
     own_modules: tuple[Path, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """What must be the same when the command is repeated, in plain values; the files by what is in them."""
         asked = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+        del asked['int8']
         asked['own_modules'] = [str(file) for file in self.own_modules]
         asked['teacher_sha256'] = hash_file(self.teacher)
         for name, folder in (('photos', self.photos), ('val', self.val)):
@@ -64,7 +67,7 @@ class Request:
         for flag, path in (('-opt', self.opt), ('--val', self.val)):
             words += [flag, str(path)] if path else []
         words += ['--iterations', str(self.iterations)] if self.iterations else ['--hours', f'{self.hours:g}']
-        words += ['--real'] if self.real else []
+        words += ['--real'] * self.real + ['--int8'] * self.int8
         words += ['-o', str(self.out)]
         for file in self.own_modules:
             words += ['--import', str(file)]
@@ -101,6 +104,7 @@ def read_request(args: argparse.Namespace) -> Request:
         iterations=iterations,
         hours=hours,
         real=args.real,
+        int8=args.int8,
         own_modules=tuple(file.absolute() for file in args.own_modules),
     )
     return request if iterations or hours else replace(request, hours=DEFAULT_HOURS)
