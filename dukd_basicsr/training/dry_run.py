@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from basicsr.models import build_model
 from basicsr.utils import get_root_logger
-from basicsr.utils import logger as basicsr_logger
 from torch import Tensor, nn
 
 from dukd_basicsr.data.paths import find_file
@@ -27,6 +26,7 @@ from dukd_basicsr.options import dukd_options
 from dukd_basicsr.options.plan import make_up
 from dukd_basicsr.options.rules.losses import DUKD_MODELS
 from dukd_basicsr.options.rules.teacher import as_list, is_cached, read_needs
+from dukd_basicsr.training import run_log
 from dukd_basicsr.training.dry_memory import count_saved, count_standing, find_largest_call, find_peak
 from dukd_basicsr.training.dry_report import Cost, DryRun, write_report
 
@@ -188,14 +188,12 @@ def _labels(opt: Mapping[str, Any], channels: int, patch: int) -> dict[str, Tens
 @contextmanager
 def _own_logger() -> Iterator[None]:
     """BasicSR opens its logger once in a process: a run that follows in this one wants it with a log file."""
-    opened = 'basicsr' in basicsr_logger.initialized_logger
+    opened = run_log.is_open()
     try:
         yield
     finally:
         if not opened:
-            basicsr_logger.initialized_logger.pop('basicsr', None)
-            for handler in logging.getLogger('basicsr').handlers[:]:
-                logging.getLogger('basicsr').removeHandler(handler)
+            run_log.close()
 
 
 @contextmanager

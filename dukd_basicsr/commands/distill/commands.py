@@ -16,7 +16,7 @@ from typing import TextIO
 
 from dukd_basicsr.commands import runs
 from dukd_basicsr.data.paths import work_in
-from dukd_basicsr.training import pipeline
+from dukd_basicsr.training import pipeline, run_log
 
 _FRAGMENT = 'For the options file:'
 _TRAINING = re.compile(r', iter:|^\t # |WARNING(?!.*will not be optimized)|ERROR|skipped')
@@ -58,7 +58,10 @@ def run_command(words: Words, root: Path, own_modules: Sequence[Path], go_on: st
 def _train(args: argparse.Namespace, go_on: str) -> None:
     opt, launch = runs.read(args, is_train=True)
     with redirect_stderr(_Filtered(sys.stderr, lambda line: _TRAINING.search(line) is not None)):
-        pipeline.train(opt, replace(launch, command=go_on))
+        try:
+            pipeline.train(opt, replace(launch, command=go_on))
+        finally:
+            run_log.close()  # a training that follows in this process has a log of its own
 
 
 class _Shown:
