@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dukd_basicsr.cli import main
 from dukd_basicsr.commands import distill
-from dukd_basicsr.commands.distill import photographs, plan
+from dukd_basicsr.commands.distill import photographs, plan, refinement
 from dukd_basicsr.commands.distill.request import DEFAULT_GOAL, DEFAULT_HOURS
 from dukd_basicsr.commands.distill.students import FAMILIES, LEAST_RATE, OF_PARAMETERS
 from tests.images import fill
@@ -51,4 +51,7 @@ def test_the_numbers_of_the_page():
     assert f'up to {OF_PARAMETERS // 1000} K parameters' in words
     assert LEAST_RATE == 2e-4
     assert f'from {plan.LATE_FROM:,} iterations on' in words
+    assert (refinement.SHARE, refinement.SLOWER) == (10, 8)
+    assert f"is a tenth of the training's iterations, at least {refinement.LEAST} and" in words
+    assert "an eighth of the training's first" in words
     assert all(f'`{student}`' in words for student in distill.STUDENTS)
