@@ -19,7 +19,8 @@ from dukd_basicsr.options.overrides import force_yml as _force
 from dukd_basicsr.options.report import OptionsError, Report, show
 from dukd_basicsr.options.rules.adversarial import check_adversary
 from dukd_basicsr.options.rules.components import advise_name, check_networks
-from dukd_basicsr.options.rules.losses import DUKD_KEYS, check_losses, check_patches, check_relations
+from dukd_basicsr.options.rules.losses import DUKD_KEYS, check_losses, check_relations
+from dukd_basicsr.options.rules.patches import check_patches
 from dukd_basicsr.options.rules.plan import check_in_run, check_plan
 from dukd_basicsr.options.rules.real import MODEL as REAL_MODEL
 from dukd_basicsr.options.rules.real import check_pairs, check_real
