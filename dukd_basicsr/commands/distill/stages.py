@@ -36,7 +36,7 @@ def distill(request: Request, only_plan: bool = False) -> None:
     if only_plan:
         record = find_record(request)
         plan = record.plan if record else make_plan(request)[0]
-        _print_plan(plan, request, record.done if record else ())
+        _print_plan(plan, request, _list_finished(record) if record else ())
         sys.stdout.write('This is the plan; nothing has been made. Without --plan it is done.\n')
         return
     refuse_unwritable(request.out)
@@ -66,13 +66,20 @@ def distill(request: Request, only_plan: bool = False) -> None:
         sys.stderr.write(f'basicsr distill: warning: {warning}\n')
 
 
+def _list_finished(record: Record) -> list[str]:
+    """The stages that are not run again: a refinement that is still to come is exported and shown after it."""
+    is_coming = record.plan.int8 is not None and STAGE not in record.done
+    return [name for name in record.done if not (is_coming and name in ('export', 'benchmark', 'report'))]
+
+
 def _run(stage: Stage, number: str, record: Record, request: Request) -> None:
     """Run a stage, unless it is finished, and note it."""
     name = stage.name
     if name in record.done and all((record.root / path).exists() for path in stage.outputs):
         sys.stdout.write(f'[{number}] {name}: done before, in {format_time(record.spent.get(name, 0))}\n')
         return
-    rest = sum(seconds for other, seconds in record.plan.seconds.items() if other not in record.done and other != name)
+    finished = (*_list_finished(record), name)
+    rest = sum(seconds for other, seconds in record.plan.seconds.items() if other not in finished)
     about = format_time(record.plan.seconds.get(name, 0))
     sys.stdout.write(f'\n[{number}] {name}: {stage.what}; about {about}, and {format_time(rest)} after it\n')
     before, started = record.spent.get(name, 0.0), time.monotonic()

@@ -58,12 +58,14 @@ def test_it_is_added_to_a_run_that_is_finished(capsys, monkeypatch):
     assert times('**/*') == everything
     assert '5. refine: for int8, 4 iterations through its roundings' in said
     assert f'$ basicsr train -opt {REFINED}.yml --auto_resume' in said
-    assert said.count('(done)') == 7
+    assert said.count('(done)') == 4  # what follows is run again
 
     assert distill(*SHORT, '--iterations', 4, '--int8') == 0
     said = capsys.readouterr().out
     assert count_done_before(said) == ['prepare', 'options', 'label', 'train']
     assert said.count('$ basicsr export') == 1
+    (line,) = (each for each in said.splitlines() if each.startswith('[5/8] refine: for int8'))
+    assert ', and 0 s after it' not in line
     assert {path: finished[path] for path in finished} == {path: path.stat().st_mtime_ns for path in finished}
     assert list_rows() == ['bicubic', NAME, 'teacher (teacher)', *(f'{NAME}_{form}' for form in FORMS)]
     labels = ('int8, calibrated after training', 'int8, trained for')
