@@ -144,7 +144,7 @@ def test_while_the_discriminator_trains_alone_the_student_stays_and_the_teacher_
     assert max(difference(model.net_g.state_dict(), student)) > 0
 
 
-@pytest.mark.usefixtures('device')
+@pytest.mark.usefixtures('real_device')  # autocast
 @pytest.mark.parametrize(
     ('network_d', 'train'),
     [
