@@ -20,7 +20,6 @@ from dukd_basicsr.networks.build import build
 from dukd_basicsr.networks.deploy import deploy
 from dukd_basicsr.networks.fake_int8 import find_or_calibrate
 from dukd_basicsr.networks.onnx import ranges
-from dukd_basicsr.networks.onnx.session import require_packages
 
 STAGE, FORM = 'refine', 'int8_trained'
 """The stage that does it, and the exported form that comes of it."""
@@ -40,9 +39,8 @@ def refuse_unfit(student: str) -> None:
         student (str): A key of FAMILIES.
 
     Raises:
-        UserError: The student's blocks are folded when it is deployed, or onnx or onnxruntime is not installed.
+        UserError: The student's blocks are folded when it is deployed.
     """
-    require_packages('--int8')
     if _is_folded(student):
         others = ' or '.join(name for name in FAMILIES if not _is_folded(name))
         raise UserError(

@@ -16,6 +16,7 @@ from dukd_basicsr.commands.distill.request import Request
 from dukd_basicsr.commands.distill.stage_list import REPORT, RESULTS, Stage, list_stages, list_times
 from dukd_basicsr.data.atomic import refuse_unwritable
 from dukd_basicsr.data.locks import hold
+from dukd_basicsr.networks.onnx.session import require_packages
 from dukd_basicsr.training.signals import SIGNALS, end_at
 
 
@@ -31,6 +32,7 @@ def distill(request: Request, only_plan: bool = False) -> None:
         RunError: A stage failed on the way; the same command goes on.
         RunStopped: A signal has stopped it; the same command goes on.
     """
+    require_packages('basicsr distill')  # for the export, which comes after the training
     if request.int8:
         refuse_unfit(request.student)
     if only_plan:

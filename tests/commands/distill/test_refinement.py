@@ -133,10 +133,11 @@ def test_students_that_fold(student, more, capsys):
 
 @pytest.mark.usefixtures('studio')
 @pytest.mark.parametrize('package', ['onnx', 'onnxruntime'])
-def test_without_onnxruntime(package, capsys, monkeypatch):
+@pytest.mark.parametrize('words', [(), ('--int8',)])
+def test_without_onnxruntime_nothing_is_begun(package, words, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     before = sorted(Path().rglob('*'))
-    assert distill(*SHORT, '--int8') == 2
+    assert distill(*SHORT, *words) == 2
     said = ' '.join(capsys.readouterr().err.split())
-    assert '--int8: the packages of exported networks are not installed; pip install' in said
+    assert 'basicsr distill: the packages of exported networks are not installed; pip install' in said
     assert sorted(Path().rglob('*')) == before
