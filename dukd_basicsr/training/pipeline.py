@@ -18,6 +18,7 @@ import torch
 from dukd_basicsr.data.locks import hold
 from dukd_basicsr.distillation.teacher import build_teacher
 from dukd_basicsr.options.rules.teacher import asks_teacher
+from dukd_basicsr.training import run_log
 from dukd_basicsr.training.checks import adversary, machine, networks
 from dukd_basicsr.training.failures import report_failures
 from dukd_basicsr.training.launch import Launch, complete_options
@@ -129,8 +130,8 @@ def _open_log(kind: str, opt: Mapping[str, Any]) -> logging.Logger:
     """Open BasicSR's logger with a file in the run's folder, and write versions and options into it."""
     import basicsr.train as stock
 
-    file = osp.join(opt['path']['log'], f'{kind}_{opt["name"]}_{stock.get_time_str()}.log')
-    logger = stock.get_root_logger(logger_name='basicsr', log_level=logging.INFO, log_file=file)
+    file = run_log.find_free(Path(opt['path']['log']), f'{kind}_{opt["name"]}_{stock.get_time_str()}')
+    logger = stock.get_root_logger(logger_name='basicsr', log_level=logging.INFO, log_file=str(file))
     logger.info(stock.get_env_info())
     logger.info(stock.dict2str(opt))
     return logger

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from itertools import count
+from pathlib import Path
 
 from basicsr.utils import logger as basicsr_logger
 
@@ -21,3 +23,17 @@ def close() -> None:
     for handler in log.handlers[:]:
         log.removeHandler(handler)
         handler.close()
+
+
+def find_free(folder: Path, name: str) -> Path:
+    """A log file that is not there yet: names say the second, and stock empties what another run has written in it.
+
+    Args:
+        folder (Path): Where logs lie.
+        name (str): Without its suffix.
+
+    Returns:
+        Path: `name.log`, or `name_2.log` and so on.
+    """
+    names = (name if number == 1 else f'{name}_{number}' for number in count(1))
+    return next(file for each in names if not (file := folder / f'{each}.log').exists())
