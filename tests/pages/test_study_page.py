@@ -80,6 +80,7 @@ def test_the_advice_of_the_page_follows_from_the_cells(found):
         assert len(leads) == seeds
         assert all(each > 0 for sets in leads.values() for each in sets)
     assert [f'{each:.2f}' for each in gain(found, 'middle', 'dukd', 'kd')] == ['0.14', '0.11', '0.07']
+    assert [f'{each:.2f}' for each in gain(found, 'long', 'dukd', 'kd')] == ['0.09', '0.09', '0.05']
     assert found['per_iteration']['dukd'] > 2 * found['per_iteration']['kd']
     early = gain(found, 'seconds_short', 'dukd', 'kd')  # 5
     assert max(gain(found, 'seconds_short', 'dukd', 'alone')) < 0
