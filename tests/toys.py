@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import os
 from pathlib import Path
 
@@ -112,15 +111,19 @@ def trained_model(folder):
     return model
 
 
+DELETE = object()
+"""Takes a key away, see `changed`."""
+
+
 def changed(opt, changes):
-    """A copy of options with values by their dotted keys; KeyError takes a key away."""
+    """A copy of options with values by their dotted keys; nothing is shared with what was given."""
     opt = copy.deepcopy(opt)
     for path, value in changes.items():
         *parents, last = path.split('.')
         node = opt
         for parent in parents:
             node = node[parent]
-        if value is KeyError:
+        if value is DELETE:
             del node[last]
         else:
             node[last] = copy.deepcopy(value)
@@ -129,12 +132,9 @@ def changed(opt, changes):
 
 def forget_logger():
     """BasicSR keeps the first run's logger and its file for the life of the process."""
-    from basicsr.utils import logger as basicsr_logger
+    from dukd_basicsr.training import run_log
 
-    basicsr_logger.initialized_logger.clear()
-    for handler in logging.getLogger('basicsr').handlers[:]:
-        handler.close()
-        logging.getLogger('basicsr').removeHandler(handler)
+    run_log.close()
 
 
 TINY_SWINIR = {

@@ -15,28 +15,13 @@ from hypothesis import strategies as st
 from dukd_basicsr import options
 from dukd_basicsr.options import OptionsError, shipped
 from dukd_basicsr.options.json_schema import make_schema
-from tests.toys import REPOSITORY
+from tests.toys import DELETE, REPOSITORY, changed
 
 FOLDER = REPOSITORY / 'options'
 FILES = {file.stem: options.load(file) for file in sorted(FOLDER.glob('*.yml'))}
 SCHEMA = json.loads((FOLDER / shipped.SCHEMA).read_text(encoding='ascii'))
 EDITOR = jsonschema.Draft202012Validator(SCHEMA)
 DUKD, REAL, CACHED = 'train_dukd_edsr_x4', 'train_dukd_real_rrdb_to_compact_x4', 'train_dukd_edsr_x4_upcycled'
-GONE = object()
-
-
-def changed(opt, key, value):
-    """A copy with a dotted key set, or deleted."""
-    opt = copy.deepcopy(opt)
-    *parents, last = key.split('.')
-    node = opt
-    for parent in parents:
-        node = node[parent]
-    if value is GONE:
-        del node[last]
-    else:
-        node[last] = value
-    return opt
 
 
 def complaints(opt):
@@ -92,10 +77,10 @@ def test_every_shipped_file_names_it_and_passes(name):
         (DUKD, 'logger.print_frq', 4, 'logger'),
         (DUKD, 'path.pretrain_network', 'x.pth', 'path'),
         # what is missing
-        (DUKD, 'network_g', GONE, ''),
-        (DUKD, 'network_g.num_in_ch', GONE, 'network_g'),
-        (DUKD, 'train.scheduler.milestones', GONE, 'train.scheduler'),
-        (REAL, 'gt_usm', GONE, ''),
+        (DUKD, 'network_g', DELETE, ''),
+        (DUKD, 'network_g.num_in_ch', DELETE, 'network_g'),
+        (DUKD, 'train.scheduler.milestones', DELETE, 'train.scheduler'),
+        (REAL, 'gt_usm', DELETE, ''),
         # wrong types and values out of range
         (DUKD, 'scale', 'x4', 'scale'),
         (DUKD, 'scale', True, 'scale'),
@@ -118,7 +103,7 @@ def test_every_shipped_file_names_it_and_passes(name):
     ],
 )
 def test_a_slip_is_found_where_it_is(file, key, value, where):
-    assert where in complaints(changed(FILES[file], key, value))
+    assert where in complaints(changed(FILES[file], {key: value}))
 
 
 def test_it_documents_every_key_that_it_knows():
@@ -128,11 +113,11 @@ def test_it_documents_every_key_that_it_knows():
 
 
 def test_models_and_components_of_ones_own_are_open():
-    assert not complaints(changed(FILES[DUKD], 'network_g', {'type': 'MyArch', 'width': 'wide'}))
-    assert not complaints(changed(FILES[DUKD], 'train.pixel_opt', {'type': 'MyLoss', 'sharpness': 2}))
-    own = changed(FILES[DUKD], 'model_type', 'MyModel')
-    assert not complaints(changed(own, 'train.own_key', 1))
-    assert complaints(changed(own, 'scale', 'x4')) == {'scale'}
+    assert not complaints(changed(FILES[DUKD], {'network_g': {'type': 'MyArch', 'width': 'wide'}}))
+    assert not complaints(changed(FILES[DUKD], {'train.pixel_opt': {'type': 'MyLoss', 'sharpness': 2}}))
+    own = changed(FILES[DUKD], {'model_type': 'MyModel'})
+    assert not complaints(changed(own, {'train.own_key': 1}))
+    assert complaints(changed(own, {'scale': 'x4'})) == {'scale'}
 
 
 VALUES = st.one_of(
@@ -156,7 +141,7 @@ def test_it_accepts_whatever_the_program_accepts_without_a_word(data):
     opt = FILES[name]
     for _ in range(data.draw(st.integers(1, 2))):
         key = '.'.join(data.draw(st.sampled_from([*_list_paths(opt)])))
-        opt = changed(opt, key, data.draw(st.one_of(st.just(GONE), VALUES)))
+        opt = changed(opt, {key: data.draw(st.one_of(st.just(DELETE), VALUES))})
     try:
         warnings = options.check(copy.deepcopy(opt), FOLDER / f'{name}.yml', is_train='train' in opt)
     except OptionsError:

@@ -17,28 +17,12 @@ from dukd_basicsr import options
 from dukd_basicsr.data.checks.files import check_files
 from dukd_basicsr.options import OptionsError, components
 from tests.torture.mistakes.workplace import encoded, write_lmdb
-from tests.toys import REPOSITORY
+from tests.toys import DELETE, REPOSITORY, changed
 
 SHIPPED = sorted((REPOSITORY / 'options').glob('*.yml'))
 DUKD = options.load(REPOSITORY / 'options' / 'train_dukd_edsr_x4.yml')
 TEST = options.load(REPOSITORY / 'options' / 'test_edsr_x4.yml')
 FILE = Path('options/x.yml')
-DELETE = object()
-
-
-def changed(opt, changes):
-    """A copy with dotted keys set or deleted."""
-    opt = copy.deepcopy(opt)
-    for path, value in changes.items():
-        *parents, last = path.split('.')
-        node = opt
-        for parent in parents:
-            node = node[parent]
-        if value is DELETE:
-            del node[last]
-        else:
-            node[last] = value
-    return opt
 
 
 def errors_of(opt, is_train=True):

@@ -21,6 +21,7 @@ from dukd_basicsr.commands.distill.estimate import (
     measure_time_of,
     refine_too,
     take_for_a_million,
+    time_deployed,
 )
 from dukd_basicsr.commands.distill.facts import describe_plan
 from dukd_basicsr.commands.distill.options_file import CROPS, SUB_IMAGE, Settings
@@ -28,11 +29,9 @@ from dukd_basicsr.commands.distill.photographs import HELD_OUT, Survey, survey
 from dukd_basicsr.commands.distill.real_options import SCALE
 from dukd_basicsr.commands.distill.refinement import fit_iterations, refine, spend
 from dukd_basicsr.commands.distill.request import Request
-from dukd_basicsr.commands.distill.students import choose_student, measure_time
+from dukd_basicsr.commands.distill.students import choose_student
 from dukd_basicsr.commands.distill.teacher import Teacher, recognise, try_out
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.networks.build import build
-from dukd_basicsr.networks.deploy import deploy
 
 LATE_FROM = 10_000
 """Iterations from which on the end of a run is upcycled: docs/study has found no gain in runs of 1,200 to 2,700, the
@@ -135,7 +134,7 @@ def add_refinement(plan: Plan, found: Survey, teacher: Path) -> Plan:
     """
     settings = plan.settings
     step = measure.measure_step(refine(settings), teacher, settings.cached)
-    student_ms = measure_time(deploy(build(settings.student).eval()), settings.scale)
+    student_ms = time_deployed(settings.student, settings.scale)
     validation = count_held_out(found) * (take_for_a_million(student_ms, settings.scale) + SCORING)
     return _with_refinement(replace(plan, seconds={**plan.seconds, **refine_too(plan.seconds, validation)}), step)
 

@@ -13,7 +13,7 @@ from datasets_prep.prepare import prepare_training
 from dukd_basicsr import options
 from dukd_basicsr.data.checks.files import check_files
 from dukd_basicsr.data.degradation.settings import DEGRADATION, KERNELS
-from tests.toys import REPOSITORY, changed
+from tests.toys import DELETE, REPOSITORY, changed
 
 FILE = REPOSITORY / 'options' / 'train_dukd_real_rrdb_to_compact_x4.yml'
 SHIPPED = options.load(FILE)
@@ -41,7 +41,7 @@ def test_the_small_settings_at_its_head_are_accepted():
 
 
 MISTAKES = [
-    ({'resize_prob2': KeyError}, 'resize_prob2: missing key: of the second resize: up, down, keep'),
+    ({'resize_prob2': DELETE}, 'resize_prob2: missing key: of the second resize: up, down, keep'),
     ({'queue_sice': 180}, 'queue_sice: unknown key. Did you mean "queue_size"?'),
     ({'zoom_in_degraded': 1}, 'zoom_in_degraded: 1 is not true or false.'),
     ({'datasets.train.blur_sigm': 1}, 'datasets.train.blur_sigm: unknown key. Did you mean "blur_sigma"?'),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.torture.mistakes.case import Case, text
-from tests.torture.mistakes.workplace import DELETE
+from tests.toys import DELETE
 
 KEYS = [
     Case('`scael: 2` at the top',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.torture.mistakes.case import Case, text
-from tests.torture.mistakes.workplace import DELETE
+from tests.toys import DELETE
 
 SR = {'model_type': 'SRModel', 'network_t': DELETE, 'train.kd_opt': DELETE, 'train.dukd_opt': DELETE}
 SWINIR = {

@@ -10,11 +10,9 @@ import numpy as np
 import torch
 import yaml
 
-from tests.toys import L1, STUDENT, TEACHER, save_weights
+from tests.toys import L1, STUDENT, TEACHER, changed, save_weights
 
 FILE = 'x.yml'
-DELETE = object()
-"""In place of a value: the key is not there."""
 PAIRED = {'type': 'PairedImageDataset'}
 OPTIONS = {
     'name': 'toy', 'model_type': 'DUKDModel', 'scale': 2, 'num_gpu': 0, 'manual_seed': 10,
@@ -39,21 +37,6 @@ OPTIONS = {
 }  # fmt: skip
 """A run that nothing is wrong with."""
 LARGER = {**STUDENT, 'num_feat': 8}
-
-
-def changed(changes):
-    """The options with dotted keys set or deleted."""
-    opt = json.loads(json.dumps(OPTIONS))  # nothing is shared between sections
-    for path, value in changes.items():
-        *parents, last = path.split('.')
-        node = opt
-        for parent in parents:
-            node = node[parent]
-        if value is DELETE:
-            del node[last]
-        else:
-            node[last] = value
-    return opt
 
 
 def encoded(height, width, suffix='.png'):
@@ -100,7 +83,8 @@ def make(folder):
 
 def write_options(folder, changes):
     """The options file, with dotted keys set or deleted."""
-    text = yaml.safe_dump(changed(changes), sort_keys=False, allow_unicode=True)
+    own = json.loads(json.dumps(OPTIONS))  # nothing is shared between sections
+    text = yaml.safe_dump(changed(own, changes), sort_keys=False, allow_unicode=True)
     (folder / FILE).write_text(text, encoding='utf-8')
 
 
