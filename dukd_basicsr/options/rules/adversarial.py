@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dukd_basicsr.options.components import list_components
 from dukd_basicsr.options.report import Report
-from dukd_basicsr.options.rules.components import check_component, find_argument
+from dukd_basicsr.options.rules.components import check_component, find_number
 from dukd_basicsr.options.rules.steps import MODELS
 from dukd_basicsr.options.schema.file import Options
 
@@ -80,17 +79,9 @@ def _find_given(raw: Mapping[str, Any], keys: tuple[str, ...]) -> Iterator[tuple
             yield key, owner[name]
 
 
-def _find_number(network: Mapping[str, Any] | None, names: tuple[str, ...]) -> tuple[str, int] | None:
-    """The first of these arguments that a network has, where its value is a whole number."""
-    name = network.get('type') if isinstance(network, Mapping) else None
-    component = list_components('arch').get(name) if isinstance(name, str) else None
-    found = find_argument(component, network or {}, names) if component else None
-    return found if found and isinstance(found[1], int) else None
-
-
 def _check_channels(discriminator: Mapping[str, Any], student: Mapping[str, Any] | None, report: Report) -> None:
-    theirs = _find_number(discriminator, ('num_in_ch', 'in_chans'))
-    ours = _find_number(student, ('num_out_ch', 'num_in_ch', 'in_chans'))
+    theirs = find_number(discriminator, ('num_in_ch', 'in_chans'))
+    ours = find_number(student, ('num_out_ch', 'num_in_ch', 'in_chans'))
     if theirs and ours and theirs[1] != ours[1]:
         report.error(
             f'network_d.{theirs[0]}',
@@ -110,7 +101,7 @@ def _check_patches(discriminator: Mapping[str, Any], gt_size: int | None, report
             f'{kind} takes patches of a multiple of {_HALVINGS}, but datasets.train.gt_size: {gt_size}; write e.g. '
             f'gt_size: {near}.',
         )
-    side = _find_number(discriminator, ('input_size',)) if kind == 'VGGStyleDiscriminator' else None
+    side = find_number(discriminator, ('input_size',)) if kind == 'VGGStyleDiscriminator' else None
     if side and side[1] not in _SIDES:
         report.error('network_d.input_size', f'{side[1]} is not possible; {kind} takes patches of 128 or 256.')
     elif side and side[1] != gt_size:

@@ -154,6 +154,14 @@ def find_argument(component: Component, given: Mapping[str, Any], names: Iterabl
     return None
 
 
+def find_number(network: Mapping[str, Any] | None, names: Iterable[str]) -> tuple[str, int] | None:
+    """The first of these arguments that a network of the options has, where its value is a whole number."""
+    name = network.get('type') if isinstance(network, Mapping) else None
+    component = list_components('arch').get(name) if isinstance(name, str) else None
+    found = find_argument(component, network or {}, names) if component else None
+    return found if found and isinstance(found[1], int) else None
+
+
 def _check_scale(key: str, component: Component, given: Mapping[str, Any], scale: Any, report: Report) -> None:
     argument = find_argument(component, given, _SCALE)
     if argument is None or not isinstance(scale, int) or isinstance(scale, bool):

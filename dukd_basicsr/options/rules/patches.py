@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dukd_basicsr.options.components import list_components
 from dukd_basicsr.options.report import Report
-from dukd_basicsr.options.rules.components import find_argument
+from dukd_basicsr.options.rules.components import find_number
 from dukd_basicsr.options.rules.losses import DUKD_MODELS
 from dukd_basicsr.options.schema.file import Options
 
@@ -65,7 +64,5 @@ def _advise_size(multiple: int) -> str:
 
 
 def _find_window(network: Mapping[str, Any] | None) -> int | None:
-    name = network.get('type') if network else None
-    component = list_components('arch').get(name) if isinstance(name, str) else None
-    argument = find_argument(component, network or {}, ['window_size']) if component else None
-    return argument[1] if argument and isinstance(argument[1], int) and argument[1] > 0 else None
+    found = find_number(network, ('window_size',))
+    return found[1] if found and found[1] > 0 else None
