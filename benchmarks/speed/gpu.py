@@ -5,7 +5,7 @@
     python -m benchmarks.speed.gpu --device cpu --small     # toy networks, to try it out where there is no GPU
 
 Jobs, in this order; what the minutes do not allow is left out and said so:
-    floor fp32, floor tf32      the bare networks' forwards and backwards (benchmarks/speed/step.py)
+    floor fp32, floor tf32      the bare networks' forwards and backwards (benchmarks/speed/jobs.py)
     peer                        the authors' code, with torch's settings
     ours fp32, ours tf32        DUKDModel's whole iteration
     bf16 teacher, bf16, channels_last, compile     each with all before it
@@ -30,7 +30,8 @@ import time
 from pathlib import Path
 
 from benchmarks.common import describe_machine, write_json
-from benchmarks.speed import step
+from benchmarks.speed import jobs
+from benchmarks.speed.measure import measure
 
 TF32, TEACHER = {'tf32': True}, {'teacher_opt': {'precision': 'bf16'}}
 JOBS = {
@@ -98,9 +99,9 @@ def macs(pair: str, batch: int, patch: int, small: bool) -> dict[str, int]:
     from dukd_basicsr.networks.weights import build_network
 
     counts = {}
-    for key, network in step.networks(pair, small).items():
+    for key, network in jobs.networks(pair, small).items():
         net = build_network(network).eval()
-        sides = [patch, patch, patch // step.SCALE]
+        sides = [patch, patch, patch // jobs.SCALE]
         counts[key] = batch * sum(count_macs(net, side, side) for side in sides)
     return counts
 
@@ -124,13 +125,13 @@ def measured(job: dict, seconds: float) -> dict:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     try:
-        return step.measure(job, seconds)
+        return measure(job, seconds)
     except Exception as error:  # one job may not fit the device, the others do
         return {'error': f'{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}'}
 
 
 def one_pair(pair: str, args: argparse.Namespace, rates: dict[str, float], end: float) -> dict:
-    patch = step.PATCH // 2 if args.small else step.PATCH
+    patch = jobs.PATCH // 2 if args.small else jobs.PATCH
     counts = macs(pair, args.batch, patch, args.small)
     rows = {}
     for name in args.jobs:
@@ -151,7 +152,7 @@ def one_pair(pair: str, args: argparse.Namespace, rates: dict[str, float], end: 
         rows[name] = result
         took = result.get('error') or f'{result["median_s"] * 1000:.1f} ms'
         sys.stderr.write(f'{pair}, {name}: {took}\n')
-    return {'pair': step.PAIRS[pair][0], 'batch': args.batch, 'patch': patch, 'macs': counts, 'rows': rows}
+    return {'pair': jobs.PAIRS[pair][0], 'batch': args.batch, 'patch': patch, 'macs': counts, 'rows': rows}
 
 
 def environment(device: str) -> dict:
@@ -200,7 +201,7 @@ def fill(page: Path, text: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--pairs', nargs='+', choices=step.PAIRS, default=['edsr', 'rcan', 'swinir'])
+    parser.add_argument('--pairs', nargs='+', choices=jobs.PAIRS, default=['edsr', 'rcan', 'swinir'])
     parser.add_argument('--jobs', nargs='+', choices=JOBS, default=list(JOBS))
     parser.add_argument('--batch', type=int, default=16, help="the paper's")
     parser.add_argument('--minutes', type=float, default=7.5, help='no job is started later')

@@ -5,7 +5,7 @@
 
 Iterations of all methods are made in one process, in turns and every other round in reverse order, so that what else
 the machine does meets all of them alike. A ratio is the median over the rounds of one method's seconds over KD's of the
-same round, with the interquartile range; networks, images and labels are those of benchmarks/speed/step.py.
+same round, with the interquartile range; networks, images and labels are those of benchmarks/speed/jobs.py.
 
 KD:        DistillModel: the whole batch as plain pairs.
 in batch:  DUKDModel, in_batch: 0.375 of zoom-in crops, with label consistency.
@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 
 from benchmarks.common import describe_machine, write_json
-from benchmarks.speed import step
+from benchmarks.speed import jobs
 
 L1 = {'type': 'L1Loss', 'loss_weight': 1.0, 'reduction': 'mean'}
 METHODS = {
@@ -41,7 +41,7 @@ def measure(common: dict, mode: str, rounds: int, methods: list[str]) -> dict[st
     """Seconds of an iteration of KD and of these methods in each round, and their ratios to KD's.
 
     Args:
-        common (dict): pair, device, batch, thin and patch of benchmarks/speed/step.py's jobs.
+        common (dict): pair, device, batch, thin and patch of benchmarks/speed/jobs.py's jobs.
         mode (str): 'ours', with a live teacher, or 'cached'.
         rounds (int): Timed ones, after one to warm up.
         methods (list[str]): Of METHODS, beside KD.
@@ -49,7 +49,7 @@ def measure(common: dict, mode: str, rounds: int, methods: list[str]) -> dict[st
     seconds: dict[str, list[float]] = {name: [] for name in METHODS if name in ('KD', *methods)}
     with tempfile.TemporaryDirectory() as folder:
         steps = {
-            name: step.stepper({**common, 'mode': mode, 'train': {'dukd_opt': L1 | dukd}, **job}, Path(folder))
+            name: jobs.stepper({**common, 'mode': mode, 'train': {'dukd_opt': L1 | dukd}, **job}, Path(folder))
             for name, (job, dukd) in METHODS.items()
             if name in seconds
         }
@@ -96,10 +96,10 @@ def report(result: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--pairs', nargs='+', choices=step.PAIRS, default=['small'])
+    parser.add_argument('--pairs', nargs='+', choices=jobs.PAIRS, default=['small'])
     parser.add_argument('--methods', nargs='+', choices=list(METHODS)[1:], default=list(METHODS)[1:])
     parser.add_argument('--batch', type=int, default=8)
-    parser.add_argument('--patch', type=int, default=step.PATCH, help='side of the LR patch')
+    parser.add_argument('--patch', type=int, default=jobs.PATCH, help='side of the LR patch')
     parser.add_argument('--rounds', type=int, default=12)
     parser.add_argument('--thin', action='store_true', help='toy networks, to try this out')
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
@@ -115,7 +115,7 @@ def main() -> None:
             labels: measure(common, mode, args.rounds, args.methods)
             for labels, mode in (('live', 'ours'), ('cached', 'cached'))
         }
-        text = f'{step.PAIRS[pair][0]}{", thinned" if args.thin else ""}'
+        text = f'{jobs.PAIRS[pair][0]}{", thinned" if args.thin else ""}'
         results.append({**common, **describe_machine(args.device), 'pair': text, 'rows': rows})
         sys.stdout.write(report(results[-1]) + '\n\n')
         sys.stdout.flush()

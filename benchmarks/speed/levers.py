@@ -3,7 +3,7 @@
     python -m benchmarks.speed.levers [--pair edsr] [--levers bf16_teacher ...] [--rounds 3] [--device cuda]
         [--data DIR] [--images 10] [--json FILE]
 
-Steps: benchmarks/speed/step.py's `ours` with one option of `train` at a time, each in a process of its own, in turns.
+Steps: benchmarks/speed/jobs.py's `ours` with one option of `train` at a time, each in a process of its own, in turns.
 Labels: a real x2 teacher (weights/EDSR_Mx2_f64b8_DIV2K.pth below --data) on the middles of Set5's and Set14's images:
 PSNR between the labels and those of plain fp32, and by how much the PSNR of the labels against ground truth changes,
 all channels of unrounded values in [0, 1]. Without --data the steps alone.
@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.common import REPOSITORY, write_json
-from benchmarks.speed import step
+from benchmarks.speed import jobs, measure
 
 LEVERS = {
     'default': {},
@@ -41,9 +41,9 @@ WEIGHTS, OPTIONS = 'EDSR_Mx2_f64b8_DIV2K.pth', 'test_edsr_f64b8_x2.yml'
 def steps(levers: dict[str, dict], args: argparse.Namespace) -> dict:
     """Every lever in turns."""
     common = {'mode': 'ours', 'pair': args.pair, 'device': args.device, 'iterations': args.iterations,
-              'batch': args.batch or step.PAIRS[args.pair][1], 'thin': args.thin,
-              'patch': step.PATCH // 2 if args.thin else step.PATCH}  # fmt: skip
-    rows = step.in_turns({name: {**common, 'train': train} for name, train in levers.items()}, args.rounds)
+              'batch': args.batch or jobs.PAIRS[args.pair][1], 'thin': args.thin,
+              'patch': jobs.PATCH // 2 if args.thin else jobs.PATCH}  # fmt: skip
+    rows = measure.in_turns({name: {**common, 'train': train} for name, train in levers.items()}, args.rounds)
     for row in rows.values():
         row['time'] = row['best_s'] / rows['default']['best_s']
         row['memory'] = row['memory_bytes'] / rows['default']['memory_bytes']
@@ -141,7 +141,7 @@ def report(result: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--pair', choices=step.PAIRS, default='edsr')
+    parser.add_argument('--pair', choices=jobs.PAIRS, default='edsr')
     parser.add_argument('--levers', nargs='+', choices=[*LEVERS, *CUDA_LEVERS], help='default: all of the device')
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--iterations', type=int, default=3, help='timed iterations a round, after one warm-up')
@@ -157,7 +157,7 @@ def main() -> None:
     if unknown:
         sys.exit(f'{", ".join(sorted(unknown))}: these need --device cuda.')
     chosen = {name: levers[name] for name in levers if name in ('default', *(args.levers or levers))}
-    result = {'pair': step.PAIRS[args.pair][0], 'batch': args.batch or step.PAIRS[args.pair][1],
+    result = {'pair': jobs.PAIRS[args.pair][0], 'batch': args.batch or jobs.PAIRS[args.pair][1],
               'labels': labels(chosen, args) if args.data else {}, 'steps': steps(chosen, args)}  # fmt: skip
     print(report(result))
     write_json(args.json, result)

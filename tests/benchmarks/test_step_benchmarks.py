@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.speed import precision, step
+from benchmarks.speed import jobs, measure, precision
 from benchmarks.speed.gpu import JOBS, fill, ideal_seconds
 from benchmarks.speed.levers import OPTIONS, WEIGHTS
 from tests.toys import REPOSITORY
@@ -24,8 +24,7 @@ def run(monkeypatch, tmp_path, capsys):
         monkeypatch.setattr(sys, 'argv', [name, *arguments, '--json', str(file)])
         module = importlib.import_module(f'benchmarks.speed.{name}')
         # A process for each measurement, as in earnest, takes seconds each and has memory of its own.
-        measure = step.measure
-        monkeypatch.setattr(step, 'in_own_process', lambda job: measure(job) | {'memory': 2**20})
+        monkeypatch.setattr(measure, 'in_own_process', lambda job: measure.measure(job) | {'memory': 2**20})
         module.main()
         return capsys.readouterr().out, json.loads(file.read_text())
 
@@ -72,7 +71,7 @@ def test_gpu_py_leaves_out_what_it_has_no_time_for_and_survives_what_fails(run, 
     arguments = ['--device', 'cpu', '--small', '--batch', '2', '--pairs', 'edsr', '--jobs', 'ours fp32']
     _, result = run('gpu', *arguments, '--minutes', '0')
     assert result['pairs'][0]['rows'] == {'ours fp32': {'error': 'left out: no time'}}
-    monkeypatch.setattr(step, 'stepper', lambda *_: 1 / 0)
+    monkeypatch.setattr(measure, 'stepper', lambda *_: 1 / 0)
     _, result = run('gpu', *arguments)
     assert result['pairs'][0]['rows'] == {'ours fp32': {'error': 'ZeroDivisionError: division by zero'}}
 
@@ -97,6 +96,31 @@ def test_step_compares_modes_with_their_floors(run):
     assert 'train: {"amp": "bf16"}' in text
 
 
+def test_cache_compares_with_the_live_teacher_and_the_student_alone(run):
+    arguments = ['--parts', 'steps', '--thin', '--rounds', '1', '--iterations', '1', '--pairs', 'edsr']
+    text, result = run('cache', *arguments)
+    (steps,) = result['steps']
+    rows = steps['rows']
+    assert list(rows) == ['live', 'cached', 'alone']
+    saved = (rows['live']['best_s'] - rows['cached']['best_s']) * 8  # a batch of 16 instead of 2
+    assert steps['pays_after_iterations'] == pytest.approx(32592 * steps['label_s'] / saved)
+    assert f'cached is {rows["live"]["best_s"] / rows["cached"]["best_s"]:.1f} times as fast as live' in text
+
+
+@pytest.mark.parametrize('pair', ['edsr', 'swinir'])
+def test_the_student_alone_sees_all_samples_of_a_cached_batch(pair, monkeypatch, tmp_path):
+    """Its loss is that of plain loops: L1 of the patch and its crop together, and of the zoomed-out one."""
+    from basicsr.losses.basic_loss import L1Loss
+
+    seen = []
+    forward = L1Loss.forward
+    monkeypatch.setattr(L1Loss, 'forward', lambda self, pred, *rest, **named: seen.append(pred.shape)
+                        or forward(self, pred, *rest, **named))  # fmt: skip
+    job = {'mode': 'alone', 'pair': pair, 'device': 'cpu', 'batch': 2, 'patch': 16, 'thin': True}
+    jobs.stepper(job, tmp_path)(1)
+    assert seen == [(4, 3, 64, 64), (2, 3, 16, 16)]
+
+
 def test_in_batch_compares_with_kd_round_by_round(run):
     text, (result,) = run('in_batch', '--thin', '--patch', '24', '--rounds', '3', '--pairs', 'rcan')
     assert list(result['rows']) == ['live', 'cached']
@@ -119,12 +143,12 @@ def test_levers_compares_with_the_default(run):
 
 def test_measurements_have_a_process_of_their_own(monkeypatch):
     job = {'mode': 'student', 'pair': 'edsr', 'device': 'cpu', 'batch': 1, 'patch': 8, 'thin': True, 'iterations': 2}
-    found = step.in_own_process(job)
+    found = measure.in_own_process(job)
     assert len(found['times']) == 2
     assert found['memory'] > 0
     monkeypatch.setattr(sys, 'executable', 'false')
     with pytest.raises(SystemExit, match=r"'mode': 'student'.* failed"):
-        step.in_own_process(job)
+        measure.in_own_process(job)
 
 
 def test_levers_measures_labels(run, tmp_path):
