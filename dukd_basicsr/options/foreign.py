@@ -17,11 +17,14 @@ _TOLD_APART = 2
 _LONG = 8
 """Letters from which on a name may differ in two places."""
 _IN_TRAIN = re.compile(r'train\.\w+_opt')
+_SHARPENED = 'RealESRGANModel alone reads it; here ground truth is sharpened for every loss where gt_usm is true'
 _REASONS = {
     'use_shuffle': 'BasicSR does not read it: training images are always shuffled',
     'self_ensemble': 'BasicSR does not read it; for a table with it: basicsr benchmark --self_ensemble',
     'use_chop': 'BasicSR does not read it; large images in tiles: basicsr upscale --tile N',
     'tile': 'BasicSR does not read it; large images in tiles: basicsr upscale --tile N',
+    'l1_gt_usm': _SHARPENED,
+    'percep_gt_usm': _SHARPENED,
 }
 
 

@@ -245,6 +245,9 @@ def test_each_mistake_of_a_test_has_its_sentence(changes, message):
          'train.dis_opt: nothing reads this key: the run trains without it.'),
         ({'network_h': {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'upscale': 4}},
          'network_h: nothing reads this key, and it changes nothing.'),
+        ({'l1_gt_usm': False},
+         'l1_gt_usm: RealESRGANModel alone reads it; here ground truth is sharpened for every loss where gt_usm is '
+         'true.'),
         ({'name': 'debug_x'},
          'name: "debug_x" contains "debug", so BasicSR logs every iteration and saves every eighth.'),
     ],
