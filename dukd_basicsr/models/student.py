@@ -37,10 +37,18 @@ class StudentModel(SRModel):
     """Where the student is trained for int8."""
 
     def model_to_device(self, net: nn.Module) -> nn.Module:
-        """As SRModel; in the options' memory format before DistributedDataParallel lays out its buckets."""
+        """As SRModel; in the options' memory format before DistributedDataParallel lays out its buckets.
+
+        Ranks have equal buffers from the start. DistributedDataParallel would broadcast them again in every forward: a
+        step has several before its backward, which torch 2.6 refuses for an index that was written to in between
+        ("modified by an inplace operation"; SwinIR's), and validation and checkpoints take those of rank 0 anyway.
+        """
         if (self.opt.get('train') or {}).get('channels_last'):
             net = lay_out_channels_last(net)
-        return super().model_to_device(net)
+        net = super().model_to_device(net)
+        if isinstance(net, DistributedDataParallel):
+            net.broadcast_buffers = False
+        return net
 
     def _make_student(self) -> Callable[[Tensor], Tensor]:
         """The student as it is trained: of the options' precision, on patches of any size."""

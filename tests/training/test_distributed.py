@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 from dukd_basicsr.consistency import InvertibleTransform
 from dukd_basicsr.distillation.views import View
 from tests import warm
-from tests.toys import L1, STUDENT, batch, save_weights, train_options
+from tests.toys import L1, STUDENT, SWINIR, batch, save_weights, train_options
 
 STEPS, WORLD = 3, 2
 DUKD = {**L1, 'zoom_in': {'num': 2}, 'consistency': {'prob': 0.5}}
@@ -108,3 +108,43 @@ def test_two_ranks_equal_one_process_with_the_samples_of_both(tmp_path, dukd):
     torch.testing.assert_close(ranks[0]['ema'], dict(model.net_g_ema.state_dict()), rtol=1e-4, atol=1e-6)
     for found, expected in zip(ranks[0]['logs'], logs, strict=True):  # rank 0 logs the mean over the ranks
         assert found == pytest.approx(expected, rel=1e-5)
+
+
+def train_with_buffers(rank, folder):
+    """SwinIR, whose index is a buffer, with another buffer that each rank draws for itself. Leaves its buffers."""
+    import dukd_basicsr.plugin  # noqa: F401
+
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=WORLD)
+    from basicsr.archs.swinir_arch import SwinIR
+    from basicsr.models import build_model
+
+    build = SwinIR.__init__
+
+    def build_with_draw(self, *args, **kwargs):
+        build(self, *args, **kwargs)
+        self.register_buffer('drawn', torch.full((1,), float(rank)))
+
+    SwinIR.__init__ = build_with_draw
+    broadcasts = []
+    send = DistributedDataParallel._sync_buffers
+    DistributedDataParallel._sync_buffers = lambda self: broadcasts.append(1) or send(self)
+    opt = train_options(folder, dukd_opt=DUKD) | {'network_g': SWINIR, 'dist': True, 'rank': rank, 'world_size': WORLD}
+    model = build_model(opt)
+    for iteration in range(1, STEPS + 1):
+        model.feed_data(data_of(rank, iteration))
+        model.optimize_parameters(iteration)  # several forwards, then a backward
+    found = {'buffers': dict(model.get_bare_model(model.net_g).named_buffers()), 'broadcasts': len(broadcasts)}
+    torch.save(found, folder / f'rank{rank}.pth')
+    del model
+    gc.collect()
+    dist.destroy_process_group()
+
+
+def test_buffers_are_equal_from_the_start_and_not_written_between_the_forwards_of_a_step(tmp_path):
+    train_options(tmp_path)
+    warm.start_ranks(train_with_buffers, (tmp_path,), WORLD)
+    ranks = [torch.load(tmp_path / f'rank{rank}.pth', weights_only=True) for rank in range(WORLD)]
+    assert [rank['broadcasts'] for rank in ranks] == [0, 0]
+    assert ranks[1]['buffers']['drawn'].item() == 0
+    assert sum(value.dtype == torch.int64 for value in ranks[0]['buffers'].values()) > 1
