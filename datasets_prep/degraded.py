@@ -45,7 +45,7 @@ def make_degrader(seed: int) -> Callable[[Job], Made]:
             lq = degradation(rgb, draw_kernels(KERNELS), scale)
         planes = (lq[0] * 255).round().to(torch.uint8).numpy()
         low = np.ascontiguousarray(planes.transpose(1, 2, 0)[..., ::-1])
-        return tuple([Item(job.name, encode(image), (*image.shape[:2], 3))] for image in (gt, low))
+        return tuple([Item(job.name, encode(image), (image.shape[0], image.shape[1], 3))] for image in (gt, low))
 
     return lambda job: run_guarded(job, pair)
 
