@@ -108,7 +108,9 @@ def search_cells(protocol: Protocol, method: str) -> list[Cell]:
     """One for each learning rate that is tried."""
     search = protocol.search
     tried = [*search.rates, *protocol.methods[method].rates]
-    return [make_cell(protocol, method, search.iterations, rate, search.seed) for rate in tried]
+    return [
+        make_cell(protocol, method, search.iterations, rate, search.seed, precision=search.precision) for rate in tried
+    ]
 
 
 def cells_of(protocol: Protocol, comparison: str, rates: Mapping[str, float]) -> list[Cell]:

@@ -47,6 +47,8 @@ class Search:
     rates: list[float]
     iterations: int
     seed: int
+    precision: str | None = None
+    """A name of `Protocol.precisions`; None: float32."""
 
 
 @dataclass(frozen=True)

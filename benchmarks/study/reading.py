@@ -39,7 +39,7 @@ def read_protocol(file: Path, vgg: Path | None = None) -> Protocol:
         methods=methods,
         students=students,
         precisions=precisions,
-        search=_search(file, raw['learning_rate']),
+        search=_search(file, raw['learning_rate'], precisions),
         comparisons={
             name: _comparison(file, name, value, raw['seeds'], methods, (students, precisions))
             for name, value in raw['comparisons'].items()
@@ -76,10 +76,11 @@ def _method(file: Path, name: str, raw: Mapping[str, Any], vgg: Path | None) -> 
     return Method(name=name, **values)
 
 
-def _search(file: Path, raw: Mapping[str, Any]) -> Search:
-    keys = {'rates', 'iterations', 'seed'}
-    _check_keys(file, 'learning_rate.', raw, keys, keys)
-    return Search([float(rate) for rate in raw['rates']], int(raw['iterations']), int(raw['seed']))
+def _search(file: Path, raw: Mapping[str, Any], precisions: Mapping[str, Any]) -> Search:
+    keys, precision = {'rates', 'iterations', 'seed'}, raw.get('precision')
+    _check_keys(file, 'learning_rate.', raw, keys | {'precision'}, keys)
+    _among(file, 'learning_rate.precision', precision, (*precisions, None))
+    return Search([float(rate) for rate in raw['rates']], int(raw['iterations']), int(raw['seed']), precision)
 
 
 def _comparison(

@@ -247,7 +247,9 @@ def test_every_cell_of_the_real_protocols_passes_the_checks_of_an_options_file(t
         for name in chosen.comparisons
         for cell in cells.cells_of(chosen, name, dict.fromkeys(chosen.methods, 1e-3))
     ]
-    every += [cell for method in rates.searched(chosen) for cell in cells.search_cells(chosen, method)]
+    tried = [cell for method in rates.searched(chosen) for cell in cells.search_cells(chosen, method)]
+    assert {cell.opt['train'].get('amp') for cell in tried} == {'bf16' if file == 'protocol_x4.yml' else None}
+    every += tried
     cells.check(list({cell.name: cell for cell in every}.values()), tmp_path, files=False)
     for cell in every:  # a whole schedule each
         assert cell.opt['train']['scheduler']['periods'] == [cell.opt['train']['total_iter']] == [cell.iterations]
