@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 import sys
@@ -16,18 +15,14 @@ from basicsr.models import build_model
 from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
-from dukd_basicsr.data.paths import find_file
 from dukd_basicsr.errors import UserError
-from dukd_basicsr.losses.csd_loss import RANDOM
 from dukd_basicsr.networks import padding
 from dukd_basicsr.networks.build import build, count_input_channels, describe
 from dukd_basicsr.networks.cost import count_macs, count_parameters
-from dukd_basicsr.options import dukd_options
-from dukd_basicsr.options.plan import make_up
-from dukd_basicsr.options.rules.losses import DUKD_MODELS
-from dukd_basicsr.options.rules.teacher import as_list, is_cached, read_needs
+from dukd_basicsr.options.rules.teacher import is_cached, read_needs
 from dukd_basicsr.training import run_log
 from dukd_basicsr.training.dry_memory import count_saved, count_standing, find_largest_call, find_peak
+from dukd_basicsr.training.dry_options import complete, share_of_pixels
 from dukd_basicsr.training.dry_report import Cost, DryRun, write_report
 
 LARGEST_PATCH = 48
@@ -71,7 +66,7 @@ def measure(opt: Mapping[str, Any]) -> DryRun:
 def _measure(opt: Mapping[str, Any]) -> DryRun:
     real = opt['datasets']['train']['gt_size'] // opt['scale']
     with _silence():
-        model = build_model(_complete(opt))
+        model = build_model(complete(opt))
     rivals = [model.net_d] if hasattr(model, 'net_d') else []
     # Not every discriminator takes another patch than the run's.
     patch = real if rivals else _patch(model.net_g, real, opt['scale'])
@@ -89,7 +84,7 @@ def _measure(opt: Mapping[str, Any]) -> DryRun:
         seconds = time.perf_counter() - started
     parts = opt['train'].get('accumulate', 1)
     at_once = opt['datasets']['train'].get('batch_size_per_gpu', 1) / parts
-    each = (real / patch) ** 2 * _share_of_pixels(opt)
+    each = (real / patch) ** 2 * share_of_pixels(opt)
     largest = max(saved[0] + max(call[0] for call in trained), *(call[0] for call in asked), 0)
     batch_seconds = at_once * seconds
     if at_once >= 1 and batch_seconds <= LONGEST and at_once * largest <= MEMORY:
@@ -118,45 +113,6 @@ def _time_batch(model: Any, sample: Mapping[str, Tensor], count: int) -> float:
     model.optimize_parameters(2)
     model.get_current_log()  # waits for the device
     return time.perf_counter() - started
-
-
-def _complete(opt: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy as parse_options leaves it, for one process, without data sets and files that are not there."""
-    complete: dict[str, Any] = copy.deepcopy(dict(opt))
-    datasets = {'train': {'type': opt['datasets']['train'].get('type')}} if is_cached(opt) else {}
-    complete.update(is_train=True, dist=False, rank=0, world_size=1, datasets=datasets, val=None)
-    complete['num_gpu'] = min(1, torch.cuda.device_count()) if opt['num_gpu'] else 0
-    seed = opt.get('manual_seed')
-    complete['manual_seed'] = 0 if seed is None else seed
-    torch.manual_seed(complete['manual_seed'])
-    complete['dry_run'] = True  # labels and weights may be random
-    complete['path'].update(resume_state=None, pretrain_network_g=find_file(opt['path'].get('pretrain_network_g')))
-    if opt.get('network_t') is not None:
-        networks, paths = as_list(opt['network_t']), as_list(opt['path'].get('pretrain_network_t'))
-        complete['path']['pretrain_network_t'] = [
-            path if network['type'] == 'Spandrel' else find_file(path)  # its file says which network it is
-            for network, path in zip(networks, paths, strict=True)
-        ]
-    for loss in (complete['train'].get('feature_opt') or {}).values():
-        if 'vgg' in loss:
-            loss['vgg'] = find_file(loss['vgg']) or RANDOM
-    complete['path']['pretrain_network_d'] = find_file(opt['path'].get('pretrain_network_d'))
-    complete['train'].update(accumulate=1, compile=False)  # one image, and hooks in its layers
-    complete['train'].update(net_d_iters=1, net_d_init_iters=0)  # the student too
-    if complete['train'].get('dukd_opt'):  # all that the run will do in its course, of this one image
-        complete['train']['dukd_opt'] = {**complete['train']['dukd_opt'], 'schedule': None, 'in_batch': None}
-    return complete
-
-
-def _share_of_pixels(opt: Mapping[str, Any]) -> float:
-    """The pixels of a batch with `train.dukd_opt.in_batch` over those of all its views beside each other."""
-    dukd = dukd_options(opt['train']['dukd_opt']) if opt['model_type'] in DUKD_MODELS else None
-    if dukd is None or dukd.in_batch is None:
-        return 1.0
-    samples, parts = opt['datasets']['train']['batch_size_per_gpu'], opt['train'].get('accumulate', 1)
-    pixels = {'lq': 1, 'zoom_in': 1, 'zoom_out': 1 / opt['scale'] ** 2}
-    counts = make_up(samples, dukd.in_batch, dukd.parts, parts)
-    return sum(pixels[name] * count for name, count in counts.items()) / samples / sum(pixels[name] for name in counts)
 
 
 def _patch(net: nn.Module, real: int, scale: int) -> int:
