@@ -97,6 +97,7 @@ def gain_table(
     comparisons: Sequence[Mapping[str, Any]],
     named: bool = False,
     against: Sequence[str] = AGAINST,
+    methods: Sequence[str] | None = None,
 ) -> str:
     """Gains over other methods; what is not certain is not bold. n: seeds that they rest on.
 
@@ -105,6 +106,7 @@ def gain_table(
         comparisons (Sequence): Those to show, one after the other.
         named (bool): Whether a first column names the comparison.
         against (Sequence[str]): The methods that gains are counted from.
+        methods (Sequence[str] | None): Those to show alone, in the comparisons that have them.
     """
     titles = {other: results['methods'][other] for other in against if other in results['methods']}
     header = [
@@ -116,7 +118,8 @@ def gain_table(
     rows = []
     for comparison in comparisons:
         for method, row in comparison['rows'].items():
-            if method != AGAINST[0] and any(other in row['gain'] for other in titles):
+            shown = method != AGAINST[0] and (methods is None or method in methods)
+            if shown and any(other in row['gain'] for other in titles):
                 gains = [row['gain'].get(other, {}).get(name) for other in titles for name in results['sets']]
                 rows.append(
                     [
