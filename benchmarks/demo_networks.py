@@ -71,6 +71,7 @@ def ship(work: Path, bf16: bool) -> None:
     student = str(SHIPPED / 'EDSR_x4_f16b4_demo.pth')
     run_basicsr(work, 'benchmark', '-opt', *files, '--weights', student, '-o', 'results/demo_networks')
     table = (work / 'results' / 'demo_networks' / 'benchmark.md').read_text(encoding='utf-8')
+    table = table.replace(f'{SHIPPED}{os.sep}', '')
     record = {
         'command': f'python -m benchmarks.demo_networks --data ../shared/data{" --bf16" * bf16}',
         'state': STATE,

@@ -10,8 +10,8 @@ HELP = 'Distil a trained student further in equal seconds, on embedded photograp
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare how long each run trains."""
-    parser.add_argument('--iterations', type=int, default=600,
-                     help='of the student alone, default 600; the others have fewer, for equal seconds')  # fmt: skip
+    parser.add_argument('--iterations', type=int, default=1500,
+                     help='of the student alone, default 1500; the others have fewer, for equal seconds')  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from dukd_basicsr.options.shipped import find_folder
 TEACHER, STUDENT = 'EDSR_x4_f48b8_demo.pth', 'EDSR_x4_f16b4_demo.pth'
 CACHE = Path('datasets') / 'demo' / 'demo_X4_upcycled.lmdb'
 HELD_OUT_SET = 'demo_held_out'
-LABELS = 140
+LABELS = 190
 
 
 @dataclass(frozen=True)
