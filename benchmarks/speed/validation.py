@@ -31,7 +31,7 @@ from basicsr.models import build_model
 from torch import Tensor, nn
 
 from dukd_basicsr import compat
-from dukd_basicsr.commands.demo.photographs import SHARED, TRAIN_ONLY
+from dukd_basicsr.commands.demo.photographs import HELD_OUT, TRAIN
 from dukd_basicsr.resize import imresize
 
 SCALE = 4
@@ -50,7 +50,7 @@ class Repeat(nn.Module):
 def write_images(folder: Path, count: int) -> None:
     for kind in ('gt', 'lq'):
         (folder / kind).mkdir()
-    for name in (*SHARED, *TRAIN_ONLY)[:count]:
+    for name in sorted((*HELD_OUT, *TRAIN))[:count]:
         gt = cv2.imread(str(Path(skimage.data.__file__).parent / name))
         gt = gt[: gt.shape[0] // SCALE * SCALE, : gt.shape[1] // SCALE * SCALE]
         lq = imresize(torch.from_numpy(gt.transpose(2, 0, 1)[None] / np.float32(255)), 1 / SCALE)
