@@ -86,8 +86,9 @@ def test_the_advice_of_the_page_follows_from_the_cells(found):
         assert all(each > 0 for sets in leads.values() for each in sets)
     assert rounded(gain(found, 'middle', 'dukd', 'kd')) == ['0.14', '0.11', '0.07']
     assert rounded(gain(found, 'long', 'dukd', 'kd')) == ['0.13', '0.09', '0.05']
+    assert rounded(gain(found, 'longer', 'dukd', 'kd')) == ['0.13', '0.08', '0.07']
     assert found['per_iteration']['dukd'] > 2 * found['per_iteration']['kd']
-    assert rounded(gain(found, 'middle_bf16', 'kd_18', 'kd')) == ['0.23', '0.15', '0.13']  # 5
+    assert rounded(gain(found, 'middle_bf16', 'kd_18', 'kd')) == ['0.25', '0.16', '0.13']  # 5
     assert rounded(gain(found, 'long', 'kd_18', 'kd')) == ['0.18', '0.16', '0.12']
     for comparison in ('middle_bf16', 'long'):
         assert all(each > 0 for sets in lead(found, comparison, 'kd_18', 'dukd').values() for each in sets)
@@ -108,4 +109,6 @@ def test_the_advice_of_the_page_follows_from_the_cells(found):
             assert max(map(abs, gain(found, comparison, method, 'kd'))) < 0.04
             row = found['comparisons'][comparison]['rows'][method]
             assert all(each['low'] <= 0 for each in row['gain']['kd'].values())
+    assert rounded(gain(found, 'student_250k', 'dukd', 'kd')) == ['0.06', '0.03', '0.02']  # 11
+    assert rounded(gain(found, 'middle_bf16', 'dukd', 'kd')) == ['0.17', '0.10', '0.07']
     assert found['cache_seconds'] / found['per_iteration']['kd'] > 2000  # 9
