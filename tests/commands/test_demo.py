@@ -100,6 +100,19 @@ def test_a_failing_run_names_its_log(tmp_path):
     assert 'it is made by: basicsr demo' in log.read_text()
 
 
+@pytest.mark.parametrize('threads', [None, '3'])
+def test_a_run_has_one_thread_unless_the_environment_says_otherwise(tmp_path, monkeypatch, threads):
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    if threads is not None:
+        monkeypatch.setenv('OMP_NUM_THREADS', threads)
+    say = tmp_path / 'say'
+    say.write_text('#!/bin/sh\necho "threads: $OMP_NUM_THREADS"\n')
+    say.chmod(0o755)
+    monkeypatch.setattr(stages.sys, 'executable', str(say))
+    stages._basicsr(tmp_path, ['train'], tmp_path / 'log.txt')
+    assert (tmp_path / 'log.txt').read_text() == f'threads: {threads or 1}\n'
+
+
 @pytest.mark.parametrize(('spent', 'seconds'), [('0:00:07', 7), ('1:02:03', 3723), ('2 days, 0:00:01', 172801)])
 def test_the_seconds_are_those_of_the_log(spent, seconds):
     assert gains.seconds_of(f'a\n2026-11-25 INFO: End of training. Time consumed: {spent}\nb') == seconds
