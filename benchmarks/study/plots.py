@@ -22,6 +22,8 @@ SETTINGS = {'dpi': 80, 'metadata': {'Software': None}}
 Results = Mapping[str, Any]
 Points = dict[float, dict[str, float]]
 """Place on the axis to 'mean', 'low' and 'high'."""
+Lines = list[Points]
+"""Of one method: what is not to be joined."""
 
 
 def write(results: Results, docs: Path) -> None:
@@ -34,7 +36,7 @@ def write(results: Results, docs: Path) -> None:
     }
     for file, (gains, across) in figures.items():
         points = {panel: gains(results, *panel) for panel in _panels(results)}
-        if any(points.values()):
+        if any(any(lines) for lines in points.values()):
             draw(results, points, across, docs / file)
 
 
@@ -61,27 +63,29 @@ def _of_kind(results: Results, kind: str) -> list[Mapping[str, Any]]:
     return [each for each in results['comparisons'].values() if each['kind'] == kind]
 
 
-def by_iterations(results: Results, method: str, other: str, name: str) -> Points:
+def by_iterations(results: Results, method: str, other: str, name: str) -> Lines:
     """A method's gain at each length that both have."""
     rows = [each['rows'][method] for each in _of_kind(results, 'iterations') if method in each['rows']]
-    return {row['iterations']: row['gain'][other][name] for row in rows if other in row['gain']}
+    return [{row['iterations']: row['gain'][other][name] for row in rows if other in row['gain']}]
 
 
-def by_seconds(results: Results, method: str, other: str, name: str) -> Points:
+def by_seconds(results: Results, method: str, other: str, name: str) -> Lines:
     """A method's PSNR minus that of the other in the same seconds, each with its own whole schedule, mean over seeds.
 
     The other's PSNR is read between its own lengths of the same seed and precision, linear in the logarithm of
-    the seconds; beyond them, but for a tenth, there is none.
+    the seconds; beyond them, but for a tenth, there is none. A line for each precision, whose seconds are not those of
+    another: float32 first.
     """
-    gains: dict[float, list[float]] = {}
+    gains: dict[str | None, dict[float, list[float]]] = {None: {}}
     theirs = seconds_curves(results, other, name)
     for which, curve in seconds_curves(results, method, name).items():
         at, psnr = (list(each) for each in (theirs.get(which, {}).keys(), theirs.get(which, {}).values()))
         for seconds, own in curve.items() if len(at) > 1 else ():
             if at[0] / 1.1 <= seconds <= at[-1] * 1.1:
-                gains.setdefault(seconds, []).append(own - float(np.interp(np.log(seconds), np.log(at), psnr)))
-    means = {seconds: float(np.mean(each)) for seconds, each in sorted(gains.items())}
-    return {seconds: {'mean': gain, 'low': gain, 'high': gain} for seconds, gain in means.items()}
+                there = float(np.interp(np.log(seconds), np.log(at), psnr))
+                gains.setdefault(which[0], {}).setdefault(seconds, []).append(own - there)
+    means = [{seconds: float(np.mean(each)) for seconds, each in sorted(line.items())} for line in gains.values()]
+    return [{seconds: dict.fromkeys(('mean', 'low', 'high'), gain) for seconds, gain in line.items()} for line in means]
 
 
 def seconds_curves(results: Results, method: str, name: str) -> dict[tuple[str | None, str], dict[float, float]]:
@@ -89,7 +93,7 @@ def seconds_curves(results: Results, method: str, name: str) -> dict[tuple[str |
     rows = [
         (each['precision'], each['rows'][method])
         for each in results['comparisons'].values()
-        if each['kind'] in ('iterations', 'seconds') and each['student'] is None and method in each['rows']
+        if each['kind'] in ('iterations', 'seconds', 'precision') and each['student'] is None and method in each['rows']
     ]
     curves: dict[tuple[str | None, str], dict[float, float]] = {}
     for precision, row in sorted(rows, key=lambda each: each[1]['seconds'] or 0):
@@ -98,30 +102,37 @@ def seconds_curves(results: Results, method: str, name: str) -> dict[tuple[str |
     return curves
 
 
-def by_student(results: Results, method: str, other: str, name: str) -> Points:
+def by_student(results: Results, method: str, other: str, name: str) -> Lines:
     """A method's gain for each size of student, all trained as long as the longest of the comparisons of students."""
     rows = [each['rows'][method] for each in _of_kind(results, 'student') if method in each['rows']]
     if not rows:
-        return {}
+        return []
     longest = max(row['iterations'] for row in rows)
     base = [each['rows'][method] for each in _of_kind(results, 'iterations') if method in each['rows']]
     same = [row for row in (*rows, *base) if row['iterations'] == longest]
-    return {
-        row['parameters']: row['gain'][other][name]
-        for row in sorted(same, key=lambda row: row['parameters'])
-        if other in row['gain']
-    }
+    return [
+        {
+            row['parameters']: row['gain'][other][name]
+            for row in sorted(same, key=lambda row: row['parameters'])
+            if other in row['gain']
+        }
+    ]
 
 
-def draw(results: Results, points: Mapping[tuple[str, str, str], Points], across: str, file: Path) -> None:
-    """One figure: a row for each of AGAINST, a column a set, a line a method, bars for the 95 % intervals."""
+def draw(results: Results, points: Mapping[tuple[str, str, str], Lines], across: str, file: Path) -> None:
+    """One figure: a row for each of AGAINST, a column a set, a line a method, bars for the 95 % intervals.
+
+    A method's second line is dashed.
+    """
     sets = results['sets']
     figure, axes = plt.subplots(len(AGAINST), len(sets), figsize=(4.2 * len(sets), 5.6), squeeze=False)
-    for (method, other, name), found in points.items():
+    for (method, other, name), lines in points.items():
         axis = axes[AGAINST.index(other)][sets.index(name)]
-        if found:
-            _line(axis, found, f'C{shown(results).index(method)}', results['methods'][method])
-    places = sorted({place for found in points.values() for place in found})
+        for number, found in enumerate(lines):
+            if found:
+                colour, style = f'C{shown(results).index(method)}', '--' if number else '-'
+                _line(axis, found, colour, style, results['methods'][method])
+    places = sorted({place for lines in points.values() for found in lines for place in found})
     for row, other in enumerate(AGAINST):
         for axis, name in zip(axes[row], sets, strict=True):
             axis.axhline(0, color='k', linewidth=0.8)
@@ -131,13 +142,13 @@ def draw(results: Results, points: Mapping[tuple[str, str, str], Points], across
         axes[row][0].set_ylabel(f'PSNR over {results["methods"].get(other, other)}, dB')
     found = [axis.get_legend_handles_labels() for axis in axes.flat]
     handles = {label: handle for lines, labels in found for handle, label in zip(lines, labels, strict=True)}
-    figure.legend(list(handles.values()), list(handles), loc='lower center', ncol=6, fontsize=8, frameon=False)
-    figure.tight_layout(rect=(0, 0.04, 1, 1))
+    figure.legend(list(handles.values()), list(handles), loc='lower center', ncol=5, fontsize=8, frameon=False)
+    figure.tight_layout(rect=(0, 0.01 + 0.035 * -(-len(handles) // 5), 1, 1))
     figure.savefig(file, **SETTINGS)
     plt.close(figure)
 
 
-def _line(axis: Axes, points: Points, colour: str, label: str) -> None:
+def _line(axis: Axes, points: Points, colour: str, style: str, label: str) -> None:
     places: Sequence[float] = list(points)
     mean = [each['mean'] for each in points.values()]
     below = [each['mean'] - each['low'] for each in points.values()]
@@ -147,6 +158,7 @@ def _line(axis: Axes, points: Points, colour: str, label: str) -> None:
         mean,
         yerr=[np.maximum(below, 0), np.maximum(above, 0)],
         color=colour,
+        linestyle=style,
         marker='o',
         capsize=2,
         label=label,

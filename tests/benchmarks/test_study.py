@@ -431,15 +431,19 @@ def test_equal_seconds_are_read_between_whole_runs_in_the_logarithm():
     # at seed 2 KD has one length only, and what cannot be compared must not shift the mean
     short = {'kd': row(10.0, {'1': 30.0, '2': 0.0}), 'dukd': row(20.0, {'1': 31.5, '2': 99.0})}
     long = {'kd': row(40.0, {'1': 32.0}), 'dukd': row(80.0, {'1': 33.0})}
-    comparisons = {'a': {'rows': short}, 'b': {'rows': long}}
-    found = {
-        'comparisons': {
-            key: {'kind': 'iterations', 'student': None, 'precision': None} | each for key, each in comparisons.items()
-        }
+    comparisons = {
+        'a': {'kind': 'iterations', 'precision': None, 'rows': short},
+        'b': {'kind': 'iterations', 'precision': None, 'rows': long},
+        # a third of the seconds, of another precision: a line of its own, and none of KD's above is read for it
+        'c': {'kind': 'precision', 'precision': 'bf16', 'rows': {'kd': row(3.0, {'1': 30.0})}},
+        'd': {'kind': 'iterations', 'precision': 'bf16', 'rows': {'kd': row(12.0, {'1': 31.0})}},
+        'e': {'kind': 'seconds', 'precision': 'bf16', 'rows': {'dukd': row(6.0, {'1': 31.0})}},
     }
-    got = plots.by_seconds(found, 'dukd', 'kd', 'Set')
-    assert list(got) == [20.0]  # beyond KD's longest there is nothing to compare with
-    assert got[20.0]['mean'] == pytest.approx(0.5)  # halfway between 10 and 40
+    found = {'comparisons': {key: {'student': None} | each for key, each in comparisons.items()}}
+    plain, quick = plots.by_seconds(found, 'dukd', 'kd', 'Set')
+    assert list(plain) == [20.0]  # beyond KD's longest there is nothing to compare with
+    assert plain[20.0]['mean'] == pytest.approx(0.5)  # halfway between 10 and 40
+    assert quick[6.0]['mean'] == pytest.approx(0.5)
 
 
 def test_marked_parts_of_a_page_are_renewed_and_nothing_else():
