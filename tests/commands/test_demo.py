@@ -19,8 +19,10 @@ SHIPPED = Path(stages.__file__).parent
 
 
 def test_what_is_held_out_is_no_part_of_what_is_trained_on(tmp_path):
-    photographs.prepare(tmp_path)
     source = tmp_path / 'datasets' / 'demo_photographs'
+    (source / 'train').mkdir(parents=True)
+    (source / 'train' / 'astronaut.png').write_bytes(b'of an earlier version')
+    photographs.prepare(tmp_path)
     held_out, trained_on = ({file.stem for file in (source / folder).iterdir()} for folder in ('test', 'train'))
     assert len(held_out) >= 10
     assert not held_out & trained_on

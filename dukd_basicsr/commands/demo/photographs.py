@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from dukd_basicsr.errors import UserError
@@ -27,6 +28,7 @@ def prepare(root: Path) -> None:
     from datasets_prep.prepare import prepare_benchmark, prepare_training
 
     source = root / 'datasets' / 'demo_photographs'
+    shutil.rmtree(source, ignore_errors=True)  # another version's may have among the train images what is held out here
     for folder, names in (('train', TRAIN), ('test', HELD_OUT)):
         (source / folder).mkdir(parents=True, exist_ok=True)
         for name in names:
