@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import dukd_basicsr.plugin  # noqa: F401  makes basicsr importable, in a spawned
 
 # isort: split
 import torch
+import torch.distributed as dist
 from basicsr.models import build_model
 from torch import nn
 
@@ -92,6 +94,21 @@ def train_options(folder, model_type='DUKDModel', **train):
             'total_iter': 10, **losses, **train,
         },
     })  # fmt: skip
+
+
+def join_ranks(rank, folder, world):
+    """Make this process, of one thread, a rank of those that meet in `folder`."""
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=world)
+
+
+def leave_ranks():
+    """Call it when no variable holds a model any more.
+
+    A DDP module that outlives its group joins gloo's thread while it holds the lock that this thread waits for.
+    """
+    gc.collect()
+    dist.destroy_process_group()
 
 
 def batch(samples=2, size=8, scale=2, seed=0, dtype=torch.float32):

@@ -14,7 +14,6 @@ from tests.evaluation.toy_validation import METRICS, SIZES, loader_of, options, 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from basicsr.data import build_dataloader
 from basicsr.models import build_model
 from basicsr.models.sr_model import SRModel
@@ -27,7 +26,7 @@ from dukd_basicsr.errors import UserError
 from dukd_basicsr.evaluation import validation
 from dukd_basicsr.evaluation import validation as batching
 from tests import warm
-from tests.toys import IdentityUp, batch
+from tests.toys import IdentityUp, batch, join_ranks, leave_ranks
 
 WORLD = 2
 
@@ -316,10 +315,9 @@ def validate_as(folder, rank, world, out):
 
 def validate_one_rank(rank, folder):
     """Module-level, so that another process finds it."""
-    torch.set_num_threads(1)
-    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=WORLD)
+    join_ranks(rank, folder, WORLD)
     torch.save(validate_as(folder, rank, WORLD, 'two'), folder / f'rank{rank}.pth')
-    dist.destroy_process_group()
+    leave_ranks()
 
 
 def test_two_ranks_equal_one_process(tmp_path):

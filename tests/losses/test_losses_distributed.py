@@ -3,10 +3,9 @@
 import gc
 
 import torch
-import torch.distributed as dist
 
 from tests import warm
-from tests.toys import STUDENT, batch, save_weights, train_options
+from tests.toys import STUDENT, batch, join_ranks, leave_ranks, save_weights, train_options
 
 FEATURES = {
     'fitnet': {'type': 'FitNetLoss', 'loss_weight': 0.1},
@@ -36,9 +35,8 @@ def train_one_rank(rank, folder):
     """Module-level, so that another process finds it."""
     import dukd_basicsr.plugin  # noqa: F401
 
-    torch.set_num_threads(1)
+    join_ranks(rank, folder, 2)
     torch.manual_seed(rank)  # as BasicSR: ranks draw differently
-    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
     from basicsr.models import build_model
 
     states = []
@@ -50,7 +48,7 @@ def train_one_rank(rank, folder):
         del model
         gc.collect()  # a DDP module that outlives its group can hang gloo's thread
     torch.save(states, folder / f'rank{rank}.pth')
-    dist.destroy_process_group()
+    leave_ranks()
 
 
 def test_two_ranks_train_student_and_adapters_as_one_process_with_the_samples_of_both(tmp_path):

@@ -1,16 +1,13 @@
 """Two gloo processes train as one process that sees the samples of both."""
 
-import gc
-
 import pytest
 import torch
-import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from dukd_basicsr.consistency import InvertibleTransform
 from dukd_basicsr.distillation.views import View
 from tests import warm
-from tests.toys import L1, STUDENT, SWINIR, batch, save_weights, train_options
+from tests.toys import L1, STUDENT, SWINIR, batch, join_ranks, leave_ranks, save_weights, train_options
 
 STEPS, WORLD = 3, 2
 DUKD = {**L1, 'zoom_in': {'num': 2}, 'consistency': {'prob': 0.5}}
@@ -31,8 +28,7 @@ def train_one_rank(rank, folder, dukd):
     """Module-level, so that another process finds it. Leaves the weights and what it saw of the teacher."""
     import dukd_basicsr.plugin  # noqa: F401
 
-    torch.set_num_threads(1)
-    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=WORLD)
+    join_ranks(rank, folder, WORLD)
     from basicsr.models import build_model
 
     model = build_model(options(folder, dukd) | {'dist': True, 'rank': rank, 'world_size': WORLD})
@@ -53,10 +49,8 @@ def train_one_rank(rank, folder, dukd):
         },
         folder / f'rank{rank}.pth',
     )
-    # A DDP module that outlives its group joins gloo's thread while it holds the lock that this thread waits for.
     del model
-    gc.collect()
-    dist.destroy_process_group()
+    leave_ranks()
 
 
 def train_in_one_process(folder, dukd):
@@ -114,8 +108,7 @@ def train_with_buffers(rank, folder):
     """SwinIR, whose index is a buffer, with another buffer that each rank draws for itself. Leaves its buffers."""
     import dukd_basicsr.plugin  # noqa: F401
 
-    torch.set_num_threads(1)
-    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=WORLD)
+    join_ranks(rank, folder, WORLD)
     from basicsr.archs.swinir_arch import SwinIR
     from basicsr.models import build_model
 
@@ -137,8 +130,7 @@ def train_with_buffers(rank, folder):
     found = {'buffers': dict(model.get_bare_model(model.net_g).named_buffers()), 'broadcasts': len(broadcasts)}
     torch.save(found, folder / f'rank{rank}.pth')
     del model
-    gc.collect()
-    dist.destroy_process_group()
+    leave_ranks()
 
 
 def test_buffers_are_equal_from_the_start_and_not_written_between_the_forwards_of_a_step(tmp_path):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.toys import STUDENT, batch, save_weights, train_options
+from tests.toys import STUDENT, batch, join_ranks, leave_ranks, save_weights, train_options
 
 STEPS, WORLD = 4, 2
 UNET = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 4}
@@ -51,18 +48,15 @@ def train_one_rank(rank, folder, unused, bad):
     """Module-level, so that a spawned process finds it."""
     import dukd_basicsr.plugin  # noqa: F401
 
-    torch.set_num_threads(1)
-    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=WORLD)
+    join_ranks(rank, folder, WORLD)
     from basicsr.models import build_model
 
     changes = {'dist': True, 'rank': rank, 'world_size': WORLD, 'find_unused_parameters': unused}
     model = build_model(options(folder, **changes))
     wrapped = [isinstance(net, DistributedDataParallel) for net in (model.net_g, model.net_d)]
     torch.save({**train(model, [rank], bad), 'wrapped': wrapped}, folder / f'rank{rank}.pth')
-    # A DDP module that outlives its group joins gloo's thread while it holds the lock that this thread waits for.
     del model
-    gc.collect()
-    dist.destroy_process_group()
+    leave_ranks()
 
 
 @pytest.mark.parametrize(('unused', 'bad'), [(False, False), (True, False), (False, True)],
